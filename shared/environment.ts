@@ -1,0 +1,236 @@
+/**
+ * Every environment variable of both ends: name, meaning, default, and how its text becomes a value. docs/configuration.md is generated
+ * from here. An empty variable counts as unset. Only the config modules of the two ends read the process environment; they hand it to
+ * {@link readEnvironment}.
+ */
+import * as z from 'zod';
+import { ComfyRunpodError } from './error.ts';
+
+/** One variable. */
+export interface VariableSpec<T = unknown> {
+  readonly about: string;
+  /** Default as shown in the documentation; the value itself is in `parse`. */
+  readonly defaultText: string;
+  /** Never shown in logs, errors or `--json`. */
+  readonly secret?: true;
+  readonly parse: z.ZodType<T, string | undefined>;
+}
+
+const text = z.string().optional();
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'not an http or https address' })
+  .transform((url) => url.replace(/\/+$/, ''))
+  .optional();
+
+/** http is allowed to loopback only: a key must not cross a network in clear. */
+const secureUrl = httpUrl.refine((url) => url === undefined || url.startsWith('https:') || isLoopbackUrl(url), {
+  error: 'must be https, or http to loopback only',
+});
+
+/** True for an address whose host is this machine. */
+export function isLoopbackUrl(url: string): boolean {
+  const host = URL.parse(url)?.hostname ?? '';
+  return host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** A number of seconds in text, as milliseconds. */
+function seconds(defaultSeconds: number, bounds: { min: number; max: number }) {
+  return z
+    .string()
+    .refine((value) => /^\d+(\.\d+)?$/.test(value), 'not a number of seconds')
+    .transform(Number)
+    .refine(
+      (value) => value >= bounds.min && value <= bounds.max,
+      `must be from ${bounds.min} to ${bounds.max} seconds`,
+    )
+    .optional()
+    .transform((value) => Math.round((value ?? defaultSeconds) * 1000));
+}
+
+function wholeNumber(defaultValue: number, bounds: { min: number; max: number }) {
+  return z
+    .string()
+    .refine((value) => /^\d+$/.test(value), 'not a whole number')
+    .transform(Number)
+    .refine((value) => value >= bounds.min && value <= bounds.max, `must be from ${bounds.min} to ${bounds.max}`)
+    .optional()
+    .transform((value) => value ?? defaultValue);
+}
+
+function choice<const T extends readonly [string, ...string[]]>(values: T, defaultValue: T[number]) {
+  return z
+    .string()
+    .transform((value) => value.toLowerCase())
+    .pipe(z.enum(values))
+    .optional()
+    .transform((value): T[number] => value ?? defaultValue);
+}
+
+const logLevel = z
+  .string()
+  .transform((value) => value.toLowerCase())
+  .transform((value) => (value === 'warning' ? 'warn' : value === 'notset' ? 'silent' : value))
+  .pipe(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']))
+  .optional();
+
+function variable<T>(
+  about: string,
+  defaultText: string,
+  parse: z.ZodType<T, string | undefined>,
+  secret?: true,
+): VariableSpec<T> {
+  return { about, defaultText, parse, ...(secret && { secret }) };
+}
+
+/** Variables of the client: library and command line. */
+export const clientVariables = {
+  RUNPOD_API_KEY: variable(
+    'Key of the RunPod account that owns the endpoint. Never a flag: it would show in the process list.',
+    'none',
+    text,
+    true,
+  ),
+  RUNPOD_ENDPOINT_ID: variable('Id of the serverless endpoint that runs the worker image.', 'none', text),
+  RUNPOD_BASE_URL: variable(
+    'Where the API answers: https, or http to loopback only.',
+    'https://api.runpod.ai/v2',
+    secureUrl.transform((url) => url ?? 'https://api.runpod.ai/v2'),
+  ),
+  RUNPOD_REQUEST_TIMEOUT: variable(
+    'Seconds that one HTTP request may take, long polls aside.',
+    '30',
+    seconds(30, { min: 1, max: 600 }),
+  ),
+  RUNPOD_POLL_INTERVAL: variable(
+    'Longest pause in seconds between two status requests, where no long poll answers.',
+    '3',
+    seconds(3, { min: 0.5, max: 60 }),
+  ),
+  RUNPOD_MAX_POLL_DURATION: variable(
+    'Seconds to wait for a job before giving up waiting (the job goes on).',
+    '86400',
+    seconds(86_400, { min: 1, max: 604_800 }),
+  ),
+} as const;
+
+/** Variables of the worker. Those that RunPod sets come first. */
+export const workerVariables = {
+  RUNPOD_WEBHOOK_GET_JOB: variable(
+    'Set by RunPod: address template of job-take; `$ID` is the worker id.',
+    'none',
+    text,
+  ),
+  RUNPOD_WEBHOOK_POST_OUTPUT: variable(
+    'Set by RunPod: address template of job-done; `$RUNPOD_POD_ID` is the worker id, `$ID` the job id.',
+    'none',
+    text,
+  ),
+  RUNPOD_WEBHOOK_POST_STREAM: variable(
+    'Set by RunPod: address template of job-stream, same placeholders.',
+    'none',
+    text,
+  ),
+  RUNPOD_WEBHOOK_PING: variable('Set by RunPod: address template of the heartbeat.', 'none', text),
+  RUNPOD_PING_INTERVAL: variable(
+    'Set by RunPod: milliseconds between heartbeats; less than 1000 counts as 1000.',
+    '10000',
+    wholeNumber(10_000, { min: 0, max: 600_000 }).transform((ms) => Math.max(1_000, ms)),
+  ),
+  RUNPOD_AI_API_KEY: variable('Set by RunPod: key of the worker routes, sent without `Bearer`.', 'none', text, true),
+  RUNPOD_POD_ID: variable('Set by RunPod: id of this worker.', 'a random UUID', text),
+  RUNPOD_POD_HOSTNAME: variable(
+    'Set by RunPod: host name given in error reports.',
+    'unknown',
+    text.transform((value) => value ?? 'unknown'),
+  ),
+  RUNPOD_ENDPOINT_ID: variable('Set by RunPod: id of the endpoint; given in the log.', 'none', text),
+  RUNPOD_LOG_LEVEL: variable(
+    'Log level: trace, debug, info, warn, error or silent. Prompts and pictures are never logged at any level.',
+    'info',
+    logLevel.transform((value) => value ?? 'info'),
+  ),
+  RUNPOD_REPORTED_VERSION: variable(
+    'Version told to RunPod in heartbeats as `runpod_version`. What the platform does with it is unknown, so it names the SDK whose protocol the worker speaks.',
+    '1.12.0',
+    text.transform((value) => value ?? '1.12.0'),
+  ),
+  COMFY_URL: variable('A running ComfyUI to attach to.', 'none: COMFY_DIR is started', httpUrl),
+  COMFY_DIR: variable("ComfyUI's folder (with main.py): the worker starts and stops it.", 'none', text),
+  COMFY_PYTHON: variable(
+    'Python that starts ComfyUI.',
+    'python3',
+    text.transform((value) => value ?? 'python3'),
+  ),
+  COMFY_PORT: variable(
+    'Loopback port for the ComfyUI that the worker starts; 0 picks a free one.',
+    '8188',
+    wholeNumber(8188, { min: 0, max: 65_535 }),
+  ),
+  COMFY_ARGS: variable(
+    'More arguments for that ComfyUI, separated by spaces, or a JSON array of strings.',
+    'none',
+    text,
+  ),
+  COMFY_START_TIMEOUT: variable('Seconds that ComfyUI may take to start.', '600', seconds(600, { min: 1, max: 7_200 })),
+  COMFY_INPUT_DIR: variable(
+    "ComfyUI's input folder, when the worker shares its disk. Without it files travel over HTTP.",
+    'none',
+    text,
+  ),
+  COMFY_OUTPUT_DIR: variable("ComfyUI's output folder, likewise.", 'none', text),
+  COMFY_TEMP_DIR: variable(
+    "ComfyUI's temp folder (the one that holds the files, usually ending in /temp), likewise.",
+    'none',
+    text,
+  ),
+  WORKSPACE_DIR: variable(
+    'RAM disk for the input, output and temp folders of the ComfyUI that the worker starts.',
+    '/dev/shm/comfy-runpod',
+    text.transform((value) => value ?? '/dev/shm/comfy-runpod'),
+  ),
+  STALL_TIMEOUT: variable(
+    'Seconds of silence after which a run counts as stalled; a job may set its own.',
+    '600',
+    seconds(600, { min: 1, max: 604_800 }),
+  ),
+  DRAIN_TIMEOUT: variable(
+    'Seconds that jobs in flight may take after SIGTERM before the worker gives them up with an error report.',
+    '3600',
+    seconds(3_600, { min: 0, max: 604_800 }),
+  ),
+  REFRESH_WORKER: variable(
+    '`true`: a fresh worker for every job (RunPod is told to recycle this one after its first job).',
+    'false',
+    choice(['true', 'false'], 'false').transform((value) => value === 'true'),
+  ),
+} as const;
+
+type Specs = Readonly<Record<string, VariableSpec>>;
+
+/** Values by variable name. */
+export type EnvironmentValues<S extends Specs> = { readonly [K in keyof S]: z.output<S[K]['parse']> };
+
+export type ClientEnvironment = EnvironmentValues<typeof clientVariables>;
+export type WorkerEnvironment = EnvironmentValues<typeof workerVariables>;
+
+/**
+ * Reads variables from `environment`. Throws `CONFIG_INVALID` that names every malformed one and what is expected, never the value.
+ */
+export function readEnvironment<S extends Specs>(
+  specs: S,
+  environment: Readonly<Record<string, string | undefined>>,
+): EnvironmentValues<S> {
+  const values: Record<string, unknown> = {};
+  const issues: { field: string; message: string }[] = [];
+  for (const [name, spec] of Object.entries(specs)) {
+    const raw = environment[name]?.trim();
+    const parsed = spec.parse.safeParse(raw === '' ? undefined : raw);
+    if (parsed.success) values[name] = parsed.data;
+    else issues.push({ field: name, message: parsed.error.issues[0]?.message ?? 'not valid' });
+  }
+  if (issues.length > 0) {
+    const listed = issues.map((issue) => `${issue.field}: ${issue.message}`).join('; ');
+    throw new ComfyRunpodError('CONFIG_INVALID', `Wrong environment: ${listed}.`, { issues });
+  }
+  return values as EnvironmentValues<S>;
+}

@@ -1,0 +1,368 @@
+/**
+ * The closed list of error codes and, for each, one row of policy: who is to blame, whether and where a retry helps, the
+ * HTTP status it maps to, the exit code of the command line, whether the worker must be recycled, and the next step that a
+ * person is told. A code is never reused for a second meaning; removing one is a breaking change of the contract.
+ */
+
+/** Who has to act for the error to go away. */
+export type Blame = 'caller' | 'workflow' | 'configuration' | 'worker' | 'platform' | 'network' | 'nobody';
+
+/** Where a retry may help: nowhere, at once on any worker, or only after waiting. */
+export type RetryAdvice = 'never' | 'any-worker' | 'later';
+
+/** Policy of one error code. */
+export interface ErrorPolicy {
+  readonly blame: Blame;
+  readonly retry: RetryAdvice;
+  /** HTTP status with the same meaning, for gateways. */
+  readonly httpStatus: number;
+  /** Exit code of the command line. Families: see {@link exitCodes}. */
+  readonly exitCode: number;
+  /** True when the worker that met it must not take another job. */
+  readonly recycle: boolean;
+  /** What a person should do next, one sentence. */
+  readonly nextStep: string;
+}
+
+/** Exit codes of the command line, by family. */
+export const exitCodes = {
+  success: 0,
+  internal: 1,
+  usage: 2,
+  input: 3,
+  access: 4,
+  platform: 5,
+  jobFailed: 6,
+  cancelled: 7,
+  timeout: 8,
+  result: 9,
+  interrupted: 130,
+} as const;
+
+function row(
+  blame: Blame,
+  retry: RetryAdvice,
+  httpStatus: number,
+  exitCode: number,
+  nextStep: string,
+  recycle = false,
+): ErrorPolicy {
+  return { blame, retry, httpStatus, exitCode, recycle, nextStep };
+}
+
+const { internal, usage, input, access, platform, jobFailed, cancelled, timeout, result } = exitCodes;
+
+/** One row per code. The keys are the closed list. */
+export const errorPolicies = {
+  // What the caller sends.
+  INPUT_INVALID: row('caller', 'never', 400, input, 'Correct the named field and send the job again.'),
+  INPUT_UNKNOWN_KEY: row('caller', 'never', 400, input, 'Remove the key or use the suggested spelling.'),
+  BODY_TOO_LARGE: row(
+    'caller',
+    'never',
+    413,
+    input,
+    "Send smaller pictures (scale or re-encode them); RunPod's limit can't be raised.",
+  ),
+  FILE_NOT_FOUND: row('caller', 'never', 400, input, 'Check the path; it is relative to the current folder.'),
+  FILE_UNREADABLE: row('caller', 'never', 400, input, 'Check the permissions of the file and that it is not a folder.'),
+  FILE_NOT_A_PICTURE: row('caller', 'never', 400, input, 'Send a PNG, JPEG, WebP, GIF, TIFF, AVIF or BMP file.'),
+  FILE_EMPTY: row('caller', 'never', 400, input, 'The file has no bytes; export it again.'),
+  FILE_NAME_UNSAFE: row(
+    'caller',
+    'never',
+    400,
+    input,
+    'Use a plain relative name: no "..", no leading "/", no drive letter, no NUL or control character.',
+  ),
+  FILE_BASE64_INVALID: row(
+    'caller',
+    'never',
+    400,
+    input,
+    'Encode the file as standard base64 (RFC 4648) and send it again.',
+  ),
+  FILE_HASH_MISMATCH: row('caller', 'any-worker', 400, input, 'The bytes changed on the way; send the file again.'),
+
+  // The workflow.
+  WORKFLOW_NOT_JSON: row('workflow', 'never', 400, input, 'Export the workflow again; the file is not valid JSON.'),
+  WORKFLOW_INVALID: row('workflow', 'never', 400, input, 'Export the workflow in API format: Workflow > Export (API).'),
+  WORKFLOW_EDITOR_FORMAT: row(
+    'workflow',
+    'never',
+    400,
+    input,
+    "This is the editor's save format. In ComfyUI choose Workflow > Export (API) and use that file.",
+  ),
+  WORKFLOW_NO_OUTPUT: row('workflow', 'never', 400, input, 'Add an output node, for example SaveImage.'),
+  WORKFLOW_UNKNOWN_NODE: row(
+    'workflow',
+    'never',
+    400,
+    input,
+    'Install the custom-node pack that provides the class in the worker image, or use a ComfyUI that has it (--comfy-url).',
+  ),
+  WORKFLOW_REJECTED: row('workflow', 'never', 400, input, 'Correct the inputs that are named and submit again.'),
+  INJECTION_TARGET_MISSING: row('caller', 'never', 400, input, 'Name a node that the workflow has, as NODE=FILE.'),
+
+  // Configuration and access.
+  USAGE: row('caller', 'never', 400, usage, 'See `comfy-runpod --help`.'),
+  CONFIG_INVALID: row(
+    'configuration',
+    'never',
+    500,
+    usage,
+    'Correct the named variable; docs/configuration.md lists them all.',
+  ),
+  CONFIG_MISSING: row(
+    'configuration',
+    'never',
+    500,
+    usage,
+    'Set the named variable; docs/configuration.md lists them all.',
+  ),
+  UNAUTHORIZED: row(
+    'configuration',
+    'never',
+    401,
+    access,
+    'Check RUNPOD_API_KEY: it must be a key of the account that owns the endpoint.',
+  ),
+  ENDPOINT_NOT_FOUND: row(
+    'configuration',
+    'never',
+    404,
+    access,
+    "Check RUNPOD_ENDPOINT_ID against the endpoint's page in RunPod's console.",
+  ),
+  JOB_NOT_FOUND: row(
+    'nobody',
+    'never',
+    404,
+    access,
+    'The id is unknown or its result has expired (30 minutes after /run, 1 minute after /runsync).',
+  ),
+
+  // RunPod and the network between.
+  RATE_LIMITED: row('platform', 'later', 429, platform, 'Wait, then try again; lower the number of jobs in flight.'),
+  PLATFORM_ERROR: row(
+    'platform',
+    'later',
+    502,
+    platform,
+    "Try again in a minute; check RunPod's status page if it lasts.",
+  ),
+  PLATFORM_ANSWER_INVALID: row(
+    'platform',
+    'later',
+    502,
+    platform,
+    'Check RUNPOD_BASE_URL: what answers there does not speak the RunPod API.',
+  ),
+  NETWORK_UNREACHABLE: row(
+    'network',
+    'later',
+    503,
+    platform,
+    'Check the network connection, proxy and RUNPOD_BASE_URL.',
+  ),
+  NETWORK_TIMEOUT: row('network', 'later', 504, platform, 'Try again; raise RUNPOD_REQUEST_TIMEOUT for a slow line.'),
+  SUBMIT_UNCERTAIN: row(
+    'network',
+    'never',
+    504,
+    platform,
+    "The job may or may not be queued. Look at the endpoint's requests before you submit again: a second submit may cost twice.",
+  ),
+
+  // How a job ends other than well.
+  JOB_CANCELLED: row('nobody', 'never', 499, cancelled, 'Submit it again if that was not intended.'),
+  JOB_TIMED_OUT: row(
+    'platform',
+    'later',
+    504,
+    timeout,
+    'No worker took the job in time: check max workers and GPU supply, or raise the ttl.',
+  ),
+  JOB_FAILED: row(
+    'worker',
+    'any-worker',
+    500,
+    jobFailed,
+    "Read the worker's message; the endpoint's log has the lines around it.",
+  ),
+  WORKER_LOST: row(
+    'platform',
+    'any-worker',
+    503,
+    jobFailed,
+    'The worker died or lost contact while it had the job; submit it again and read the log of that worker.',
+  ),
+  WAIT_TIMEOUT: row(
+    'caller',
+    'later',
+    504,
+    timeout,
+    'The job goes on. Wait again with `comfy-runpod wait ID`, or cancel it.',
+  ),
+  DEADLINE_EXCEEDED: row(
+    'caller',
+    'never',
+    504,
+    timeout,
+    'Raise limits.executionMs (and executionTimeout of the endpoint), or make the workflow shorter.',
+  ),
+
+  // ComfyUI and the worker beside it.
+  COMFY_UNREACHABLE: row(
+    'worker',
+    'any-worker',
+    503,
+    jobFailed,
+    'Check that ComfyUI runs at the given address and that the tunnel is open.',
+  ),
+  COMFY_START_FAILED: row(
+    'worker',
+    'later',
+    503,
+    jobFailed,
+    "Read the last lines of ComfyUI's log in the message.",
+    true,
+  ),
+  COMFY_CRASHED: row(
+    'worker',
+    'any-worker',
+    503,
+    jobFailed,
+    "Submit again; if it repeats, read the last lines of ComfyUI's log in the message.",
+  ),
+  COMFY_STALLED: row(
+    'worker',
+    'any-worker',
+    504,
+    jobFailed,
+    'ComfyUI stopped making progress. Submit again, or raise limits.stallMs for a node that is slow without reporting.',
+    true,
+  ),
+  COMFY_PROTOCOL: row(
+    'worker',
+    'any-worker',
+    502,
+    jobFailed,
+    'ComfyUI answered something unexpected; check its version against docs/compatibility.md.',
+  ),
+  PROMPT_LOST: row(
+    'worker',
+    'any-worker',
+    503,
+    jobFailed,
+    'ComfyUI forgot the prompt (restart, or its history was cleared); submit again.',
+  ),
+  NODE_FAILED: row(
+    'workflow',
+    'never',
+    422,
+    jobFailed,
+    'Read the message of the node that failed and correct its inputs.',
+  ),
+  OUT_OF_MEMORY: row(
+    'workflow',
+    'never',
+    507,
+    jobFailed,
+    'Lower the resolution or batch size, or choose a GPU with more memory.',
+  ),
+  OUTPUT_NONE: row(
+    'workflow',
+    'never',
+    422,
+    jobFailed,
+    'The run ended without any output. Check that an output node is reached and not bypassed or blocked.',
+  ),
+  OUTPUT_MISSING: row(
+    'worker',
+    'any-worker',
+    500,
+    jobFailed,
+    'A file that ComfyUI named does not exist or is empty; submit again with debug: true to look at it.',
+  ),
+  OUTPUT_UNSAFE: row(
+    'workflow',
+    'never',
+    422,
+    jobFailed,
+    "A node named a file outside ComfyUI's folders; remove or replace that node.",
+  ),
+  WORKSPACE_FULL: row(
+    'worker',
+    'later',
+    507,
+    jobFailed,
+    'Give the container more shared memory, or send and make smaller files.',
+  ),
+  WORKSPACE_FAILED: row(
+    'worker',
+    'any-worker',
+    500,
+    jobFailed,
+    "Check that the worker may write to ComfyUI's input, output and temp folders.",
+  ),
+  WIPE_FAILED: row('worker', 'never', 500, jobFailed, 'Files of the job may remain on the worker; recycle it.', true),
+  RESULT_TOO_LARGE: row(
+    'workflow',
+    'never',
+    413,
+    result,
+    "The result is over RunPod's limit. Save smaller or fewer pictures, or submit with /runsync semantics (20 MB).",
+  ),
+  RESULT_UNDELIVERED: row('platform', 'any-worker', 502, result, 'RunPod did not accept the result; submit again.'),
+  WORKER_SHUTDOWN: row(
+    'worker',
+    'any-worker',
+    503,
+    jobFailed,
+    'The worker was told to stop before the job was done; submit again.',
+  ),
+
+  // The result on the caller's side.
+  RESULT_INVALID: row(
+    'worker',
+    'never',
+    502,
+    result,
+    'The answer is not from a comfy-runpod worker of this contract; check the image of the endpoint.',
+  ),
+  RESULT_CORRUPT: row(
+    'network',
+    'any-worker',
+    502,
+    result,
+    'A file arrived damaged; fetch the result again with `comfy-runpod wait ID`.',
+  ),
+  RESULT_NOT_SAVED: row(
+    'caller',
+    'never',
+    500,
+    result,
+    'Check the output folder and the free space, then fetch the result again with `comfy-runpod wait ID`.',
+  ),
+
+  INTERNAL: row(
+    'worker',
+    'never',
+    500,
+    internal,
+    'This is a defect of comfy-runpod; please report it with the code and the command.',
+  ),
+} as const satisfies Record<string, ErrorPolicy>;
+
+/** One of the closed list of codes. */
+export type ErrorCode = keyof typeof errorPolicies;
+
+/** Every code, in the order of the table. */
+export const errorCodes = Object.keys(errorPolicies) as readonly ErrorCode[];
+
+/** True when `value` is one of the closed list of codes. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(errorPolicies, value);
+}

@@ -1,0 +1,84 @@
+/** The contract of client and worker, everything public on one screen. Pure: runs in Node and in a browser. */
+
+export { base64DecodedLength, base64EncodedLength, isStrictBase64, stripDataUrl } from './base64.ts';
+export {
+  type ClientEnvironment,
+  clientVariables,
+  type EnvironmentValues,
+  isLoopbackUrl,
+  readEnvironment,
+  type VariableSpec,
+  type WorkerEnvironment,
+  workerVariables,
+} from './environment.ts';
+export {
+  ComfyRunpodError,
+  type ErrorDetails,
+  type ErrorIssue,
+  type ErrorOptions,
+  isComfyRunpodError,
+  toComfyRunpodError,
+} from './error.ts';
+export {
+  type Blame,
+  type ErrorCode,
+  type ErrorPolicy,
+  errorCodes,
+  errorPolicies,
+  exitCodes,
+  isErrorCode,
+  type RetryAdvice,
+} from './error-codes.ts';
+export { type ErrorOrigin, errorFromWire, errorToWire } from './error-wire.ts';
+export { assertSafeName, safeExtension, unsafeNameReason } from './file-names.ts';
+export {
+  type Injection,
+  type InputFile,
+  type JobInput,
+  type JobInputWire,
+  jobInputSchema,
+  type OutputSelection,
+} from './job-input.ts';
+export {
+  type Artifact,
+  type ArtifactKind,
+  type Receipt,
+  type ResultEnvelope,
+  readResultEnvelope,
+  resultEnvelopeSchema,
+  type ValueOutput,
+} from './job-output.ts';
+export { limits } from './limits.ts';
+export { parseJobInput } from './parse-job-input.ts';
+export { type Phase, type ProgressEvent, progressEventSchema, readProgressEvent } from './progress.ts';
+export {
+  type HealthView,
+  healthViewSchema,
+  isTerminalStatus,
+  type JobView,
+  jobViewSchema,
+  purgeViewSchema,
+  type StreamView,
+  type SubmitBody,
+  streamViewSchema,
+  submitBodySchema,
+  type TerminalStatus,
+  terminalStatuses,
+} from './runpod-api.ts';
+export { type BackoffOptions, backoffMs, retryAfterMs } from './util/backoff.ts';
+export { createDeadline, type Deadline } from './util/deadline.ts';
+export { delay, raceSignal, throwIfAborted } from './util/delay.ts';
+export { type Release, ResourceStack } from './util/resource-stack.ts';
+export { parseTolerantJson } from './util/tolerant-json.ts';
+export { contractVersion, packageVersion } from './version.ts';
+export {
+  type ApiNode,
+  compareNodeIds,
+  detectWorkflowFormat,
+  isLink,
+  type Link,
+  nodeTitle,
+  type Workflow,
+  type WorkflowFormat,
+  workflowSchema,
+} from './workflow.ts';

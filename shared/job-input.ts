@@ -1,0 +1,100 @@
+/**
+ * The canonical job input: what RunPod carries as `input`. Strict, because people write it: an unknown key is an error that names
+ * the key and the nearest known one. The client builds it, the worker parses it.
+ */
+import * as z from 'zod';
+import { isStrictBase64, stripDataUrl } from './base64.ts';
+import { unsafeNameReason } from './file-names.ts';
+import { limits } from './limits.ts';
+import { workflowSchema } from './workflow.ts';
+
+const fileNameSchema = z.string().superRefine((name, context) => {
+  const reason = unsafeNameReason(name);
+  if (reason !== undefined)
+    context.addIssue({
+      code: 'custom',
+      message: `unsafe file name: ${reason}`,
+      params: { errorCode: 'FILE_NAME_UNSAFE' },
+    });
+});
+
+const base64Schema = z
+  .string()
+  .transform(stripDataUrl)
+  .superRefine((text, context) => {
+    if (text === '')
+      context.addIssue({ code: 'custom', message: 'the file is empty', params: { errorCode: 'FILE_EMPTY' } });
+    else if (!isStrictBase64(text))
+      context.addIssue({ code: 'custom', message: 'not valid base64', params: { errorCode: 'FILE_BASE64_INVALID' } });
+  });
+
+/** One input file. `name` is how the workflow refers to it; on the worker it is staged under a content-addressed name. */
+export const inputFileSchema = z.strictObject({
+  /** Relative name, sub-folders allowed: the value that loader inputs of the workflow hold. */
+  name: fileNameSchema,
+  /** The bytes as standard base64; a `data:` URL prefix is accepted. */
+  data: base64Schema,
+  /** SHA-256 of the bytes in lower-case hex; checked by the worker when given. */
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'not a lower-case hex SHA-256')
+    .optional(),
+});
+
+/** Puts a file or a value into an input of a node before the run. */
+export const injectionSchema = z.union([
+  z.strictObject({ node: z.string(), input: z.string(), file: fileNameSchema }),
+  z.strictObject({
+    node: z.string(),
+    input: z.string(),
+    value: z.unknown().refine((value) => value !== undefined, 'missing'),
+  }),
+]);
+
+/** Where the results go. Inline: base64 inside the result envelope. */
+export const destinationSchema = z.strictObject({ kind: z.literal('inline') });
+
+/** Time limits of the run, milliseconds. */
+export const jobLimitsSchema = z.strictObject({
+  /** The whole job on the worker, staging to delivery. Default: RunPod's executionTimeout, less a margin. */
+  executionMs: z.int().min(1_000).max(limits.executionTimeoutMs.max).optional(),
+  /** Silence of ComfyUI after which the run counts as stalled. */
+  stallMs: z.int().min(1_000).max(limits.executionTimeoutMs.max).optional(),
+});
+
+/** Which outputs come back. */
+export const outputSelectionSchema = z.strictObject({
+  /** Also return files of the temp folder (previews). */
+  temp: z.boolean().optional(),
+  /** Only outputs of these node ids. */
+  nodes: z.array(z.string()).max(limits.workflowNodes).optional(),
+});
+
+/** The canonical job input. */
+export const jobInputSchema = z.strictObject({
+  /** Version of the contract that the client speaks. */
+  contract: z.int().min(1).optional(),
+  /** The workflow in API format. */
+  workflow: workflowSchema,
+  /** Files that loader nodes of the workflow name. */
+  files: z.array(inputFileSchema).max(limits.jobFiles).optional(),
+  /** Files and values to put into nodes before the run. */
+  injections: z.array(injectionSchema).max(limits.jobInjections).optional(),
+  destination: destinationSchema.optional(),
+  limits: jobLimitsSchema.optional(),
+  outputs: outputSelectionSchema.optional(),
+  /** Keep the job's files on the worker for inspection instead of wiping them. */
+  debug: z.boolean().optional(),
+  /** `strip` (default) removes prompt, workflow and other text metadata from PNG, JPEG and WebP results; `keep` leaves files as ComfyUI wrote them. */
+  metadata: z.enum(['strip', 'keep']).optional(),
+  /** Key for ComfyUI's paid API nodes; passed on as `extra_data.api_key_comfy_org`, never stored or logged. */
+  comfyOrgApiKey: z.string().min(1).max(1_000).optional(),
+});
+
+/** Canonical job input after parsing. */
+export type JobInput = z.output<typeof jobInputSchema>;
+/** Canonical job input as it travels. */
+export type JobInputWire = z.input<typeof jobInputSchema>;
+export type InputFile = z.output<typeof inputFileSchema>;
+export type Injection = z.output<typeof injectionSchema>;
+export type OutputSelection = z.output<typeof outputSelectionSchema>;

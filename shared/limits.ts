@@ -1,0 +1,67 @@
+/** Every limit of both ends, in bytes, milliseconds or counts, each with its source. Nothing else in the code names such a number. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const limits = {
+  /** `/run` request body. RunPod protocol notes §1.7: enforced as MiB, answered 400 `exceeded max body size of 10MiB`. */
+  runBodyBytes: 10 * MiB,
+  /** `/runsync` request body. Same source. */
+  runsyncBodyBytes: 20 * MiB,
+  /** Result of a job submitted with `/run`: the ceiling of the job-done body. §1.7 and Appendix A. */
+  runResultBytes: 10 * MiB,
+  /** Result of a job submitted with `/runsync`. */
+  runsyncResultBytes: 20 * MiB,
+  /** One chunk of `/stream`. §1.7. */
+  streamChunkBytes: 1 * MiB,
+  /** Largest answer that the client reads from RunPod: a 20 MiB result inside its job view, with room. */
+  publicAnswerBytes: 32 * MiB,
+  /** Largest answer of job-take: a 20 MiB job with room. */
+  jobTakeAnswerBytes: 32 * MiB,
+  /** Largest JSON answer read from ComfyUI; `/object_info` is 2-20 MB (ComfyUI protocol notes §1.10). */
+  comfyAnswerBytes: 64 * MiB,
+  /** Largest WebSocket message accepted from ComfyUI: full-size preview frames (§2.5). */
+  comfySocketBytes: 256 * MiB,
+  /** Largest output file that a worker collects. */
+  outputFileBytes: 2 * 1024 * MiB,
+
+  /** Nodes in one workflow. */
+  workflowNodes: 10_000,
+  /** Depth of nested values inside one node's inputs. */
+  workflowDepth: 64,
+  /** Input files in one job. */
+  jobFiles: 256,
+  /** Characters in a file name of a job, folders included. */
+  fileNameChars: 255,
+  /** Injections in one job. */
+  jobInjections: 1024,
+
+  /** job-take is abandoned and reissued after this (RunPod protocol notes §2.6). */
+  jobTakeTimeoutMs: 90_000,
+  /** job-stop likewise (§2.15). */
+  jobStopTimeoutMs: 90_000,
+  /** Pause after 429 without Retry-After on the worker routes (§2.6). */
+  workerRateLimitPauseMs: 5_000,
+  /** Progress of one job is posted at most once per this. */
+  progressIntervalMs: 500,
+  /** Bounds of `policy.executionTimeout` (§1.4). */
+  executionTimeoutMs: { min: 5_000, default: 600_000, max: 7 * 86_400_000 },
+  /** Bounds of `policy.ttl` (§1.4). */
+  ttlMs: { min: 10_000, default: 86_400_000, max: 7 * 86_400_000 },
+  /** Bounds of `?wait=` of `/runsync` and `/status-sync` (§1.7). */
+  waitMs: { min: 1_000, default: 90_000, max: 300_000 },
+
+  /** How long the history entry may lag behind a terminal event (ComfyUI protocol notes §6.1). */
+  historyLagMs: 30_000,
+  /** No event, no queue movement and no history for this long: the run counts as stalled. A node that loads a large model is silent for minutes. */
+  stallMs: 600_000,
+  /** How often a silent run is checked over HTTP. */
+  pollIdleMs: 1_000,
+  /** How often it is checked after a terminal hint, at first. */
+  pollHintMs: 25,
+
+  /** Characters of one error message on the wire. */
+  errorMessageChars: 8_192,
+  /** Issues listed in one error. */
+  errorIssues: 50,
+} as const;

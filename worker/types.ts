@@ -1,0 +1,56 @@
+/**
+ * The seams between the folders of the worker: what a job is to the runner, what the runner answers, and the logger. worker/runpod
+ * takes jobs and delivers outcomes, worker/job makes outcomes out of jobs, worker/worker.ts joins the two.
+ */
+import type { ComfyRunpodError, ProgressEvent } from '../shared/index.ts';
+
+/** JSON text whose exact length is known before it is sent and which can be sent more than once (a retried POST). */
+export interface JsonBody {
+  /** Exact length in bytes of UTF-8. */
+  readonly byteLength: number;
+  /** The text in pieces. Every call starts from the beginning. */
+  chunks(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+}
+
+/** A job as RunPod delivered it, reduced to what the runner needs. `input` is untrusted. */
+export interface RunnerJob {
+  readonly id: string;
+  readonly input: unknown;
+}
+
+/** What accompanies one run. */
+export interface RunContext {
+  /** Aborted when the job is stopped (RunPod's stop channel, Ctrl-C) or the worker gives it up. */
+  readonly signal: AbortSignal;
+  /** RunPod's executionTimeout for this job in milliseconds, when known. The runner ends before it. */
+  readonly executionTimeoutMs?: number;
+  /** Largest job-done body in bytes, or Infinity when results don't travel through RunPod. */
+  readonly resultLimitBytes: number;
+  /** Called with snapshots, in order, never after `run` has settled. Throttling is the receiver's business. */
+  readonly onProgress: (event: ProgressEvent) => void;
+}
+
+/**
+ * How a job ended. The runner never throws: every ending is one of these, and by then the job's files are wiped (or kept, as the receipt in
+ * `output` says). `completed`: `output` is the result envelope. `failed`: `output`, when there, holds what was made before the failure.
+ * `cancelled`: the signal ended it; nothing is to be posted.
+ */
+export type JobOutcome =
+  | { readonly kind: 'completed'; readonly output: JsonBody }
+  | { readonly kind: 'failed'; readonly error: ComfyRunpodError; readonly output?: JsonBody }
+  | { readonly kind: 'cancelled' };
+
+/** Turns jobs into outcomes. */
+export interface JobRunner {
+  run(job: RunnerJob, context: RunContext): Promise<JobOutcome>;
+}
+
+/** Structured logger: fields first, then a fixed message without user content. A subset of pino's. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  /** A logger that adds these fields to every line. */
+  child(fields: object): Logger;
+}
