@@ -2,9 +2,7 @@
 // The import directions of docs/architecture.md are enforced here and, across the whole graph, by test/unit/import-directions.test.ts.
 import tseslint from 'typescript-eslint';
 
-const restrictedGlobals = [
-  { name: 'fetch', message: 'Use undici through the folder that owns the connection.' },
-];
+const restrictedGlobals = [{ name: 'fetch', message: 'Use undici through the folder that owns the connection.' }];
 
 /** Patterns a folder must not import; relative paths are matched by their tail. */
 function forbid(folders, message) {
@@ -12,7 +10,17 @@ function forbid(folders, message) {
 }
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'coverage/**', 'test/fixtures/**', 'scripts/**/*.mjs', 'bin/**', '*.config.js'] },
+  {
+    ignores: [
+      'dist/**',
+      'node_modules/**',
+      'coverage/**',
+      'test/fixtures/**',
+      'scripts/**/*.mjs',
+      'bin/**',
+      '*.config.js',
+    ],
+  },
   {
     files: ['**/*.ts'],
     languageOptions: {
@@ -49,18 +57,36 @@ export default tseslint.config(
   {
     files: ['sandbox/**/*.ts'],
     rules: {
-      'no-restricted-imports': ['error', { patterns: forbid(['worker', 'client'], 'sandbox/ imports shared/ only: two independent readings of the protocol are the point.') }],
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: forbid(
+            ['worker', 'client'],
+            'sandbox/ imports shared/ only: two independent readings of the protocol are the point.',
+          ),
+        },
+      ],
     },
   },
   {
     files: ['worker/**/*.ts'],
-    rules: { 'no-restricted-imports': ['error', { patterns: forbid(['client', 'sandbox'], 'worker/ imports shared/ only.') }] },
+    rules: {
+      'no-restricted-imports': ['error', { patterns: forbid(['client', 'sandbox'], 'worker/ imports shared/ only.') }],
+    },
   },
   {
     files: ['client/**/*.ts'],
-    ignores: ['client/cli/commands/dev.ts', 'client/cli/local-stack.ts'],
+    ignores: ['client/cli/commands/dev.ts', 'client/cli/commands/worker.ts', 'client/cli/local-stack.ts'],
     rules: {
-      'no-restricted-imports': ['error', { patterns: forbid(['worker', 'sandbox'], 'Only the CLI\'s local stack joins the client with the worker and the sandbox.') }],
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: forbid(
+            ['worker', 'sandbox'],
+            "Only the CLI's local stack joins the client with the worker and the sandbox.",
+          ),
+        },
+      ],
     },
   },
 );

@@ -1,0 +1,150 @@
+/** Walks the import graph of the source and checks who imports whom, and who may touch the process, the network and child processes. */
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '../../..');
+
+interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+  /** Imported specifiers; relative ones resolved to paths in the repository. */
+  readonly imports: readonly string[];
+}
+
+async function sourceFiles(folder: string): Promise<SourceFile[]> {
+  const entries = await readdir(join(root, folder), { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
+  return Promise.all(
+    paths.map(async (path) => {
+      const text = await readFile(join(root, path), 'utf8');
+      const specifiers = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+      const imports = specifiers.map((specifier) =>
+        specifier.startsWith('.') ? join(dirname(path), specifier) : specifier,
+      );
+      return { path, text, imports };
+    }),
+  );
+}
+
+const folders = ['shared', 'worker', 'client', 'sandbox'] as const;
+const files = (await Promise.all(folders.map(sourceFiles))).flat();
+
+/** The files that join the client's command line with the worker and the sandbox. */
+const crossings = new Set(['client/cli/local-stack.ts', 'client/cli/commands/dev.ts', 'client/cli/commands/worker.ts']);
+
+const allowed: Readonly<Record<(typeof folders)[number], readonly string[]>> = {
+  shared: ['shared'],
+  sandbox: ['sandbox', 'shared'],
+  worker: ['worker', 'shared'],
+  client: ['client', 'shared'],
+};
+
+function offenders(test: (file: SourceFile) => boolean): string[] {
+  return files.filter(test).map((file) => file.path);
+}
+
+describe('who may import whom', () => {
+  it('finds the sources', () => {
+    expect(files.length).toBeGreaterThan(100);
+  });
+
+  it.each(folders)('%s/ imports only what it may', (folder) => {
+    const wrong = files
+      .filter((file) => file.path.startsWith(`${folder}/`) && !crossings.has(file.path))
+      .flatMap((file) =>
+        file.imports
+          .filter((target) =>
+            folders.some((other) => target.startsWith(`${other}/`) && !allowed[folder].includes(other)),
+          )
+          .map((target) => `${file.path} -> ${target}`),
+      );
+    expect(wrong).toEqual([]);
+  });
+
+  it('shared/ is pure: nothing of Node', () => {
+    expect(
+      offenders((file) => file.path.startsWith('shared/') && file.imports.some((target) => target.startsWith('node:'))),
+    ).toEqual([]);
+  });
+
+  it('the folders of the worker do not import one another; only worker/job joins them', () => {
+    const part = (path: string) => (/^worker\/([^/]+)\//.exec(path) ?? [])[1];
+    const wrong = files
+      .filter((file) => part(file.path) !== undefined && part(file.path) !== 'job')
+      .flatMap((file) =>
+        file.imports
+          .filter((target) => part(target) !== undefined && part(target) !== part(file.path))
+          .map((target) => `${file.path} -> ${target}`),
+      );
+    expect(wrong).toEqual([]);
+  });
+
+  it('the emulator and the worker read the RunPod protocol independently', () => {
+    expect(
+      offenders(
+        (file) => file.path.startsWith('sandbox/') && file.imports.some((target) => target.startsWith('worker/')),
+      ),
+    ).toEqual([]);
+  });
+
+  it('no file imports in a circle', () => {
+    const byPath = new Map(files.map((file) => [file.path, file.imports.filter((target) => target.endsWith('.ts'))]));
+    const circles: string[] = [];
+    const state = new Map<string, 'open' | 'done'>();
+    const walk = (path: string, trail: readonly string[]): void => {
+      if (state.get(path) === 'done') return;
+      if (state.get(path) === 'open') {
+        circles.push([...trail.slice(trail.indexOf(path)), path].join(' -> '));
+        return;
+      }
+      state.set(path, 'open');
+      for (const next of byPath.get(path) ?? []) walk(next, [...trail, path]);
+      state.set(path, 'done');
+    };
+    for (const path of byPath.keys()) walk(path, []);
+    expect(circles).toEqual([]);
+  });
+});
+
+/** Code without comments, so that prose may name what code may not. */
+function code(file: SourceFile): string {
+  return file.text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+}
+
+describe('thin edges', () => {
+  const mains = /^(worker\/main\.ts|sandbox\/comfyui\/main\.ts|client\/cli\/bin\.ts)$/;
+
+  it('the process environment is read in the mains and the config modules only', () => {
+    expect(
+      offenders(
+        (file) => /\bprocess\.env\b/.test(code(file)) && !mains.test(file.path) && !/(^|\/)config\.ts$/.test(file.path),
+      ),
+    ).toEqual([]);
+  });
+
+  it('only the mains end the process', () => {
+    expect(offenders((file) => /\bprocess\.(exit|exitCode)\b/.test(code(file)) && !mains.test(file.path))).toEqual([]);
+  });
+
+  it('only the mains listen to signals', () => {
+    expect(
+      offenders((file) => /\bprocess\.(on|once|addListener)\(/.test(code(file)) && !mains.test(file.path)),
+    ).toEqual([]);
+  });
+
+  it('nothing writes to the console', () => {
+    expect(offenders((file) => /\bconsole\.(log|info|warn|error|debug)\(/.test(code(file)))).toEqual([]);
+  });
+
+  it('child processes are started by worker/comfy only', () => {
+    const starts = (file: SourceFile) => file.imports.some((target) => /^(node:child_process|execa)$/.test(target));
+    expect(offenders((file) => starts(file) && !file.path.startsWith('worker/comfy/'))).toEqual([]);
+  });
+
+  it('certificates are always verified', () => {
+    expect(offenders((file) => /rejectUnauthorized|NODE_TLS_REJECT_UNAUTHORIZED/.test(code(file)))).toEqual([]);
+  });
+});
