@@ -1,0 +1,85 @@
+// What a ComfyUI 0.3.64 answers on /object_info for nodes that make, count out or invert pictures: data only, entry by entry.
+// File lists of loaders are empty here; the node fills them from the input folder.
+import type { NodeDeclaration } from '../../node-definition.ts';
+
+/** `/object_info` entries by class name. */
+export const imageBatchDeclarations = {
+  EmptyImage: {
+    input: {
+      required: {
+        width: ['INT', { default: 512, min: 1, max: 16384, step: 1 }],
+        height: ['INT', { default: 512, min: 1, max: 16384, step: 1 }],
+        batch_size: ['INT', { default: 1, min: 1, max: 4096 }],
+        color: ['INT', { default: 0, min: 0, max: 16777215, step: 1, display: 'color' }],
+      },
+    },
+    input_order: { required: ['width', 'height', 'batch_size', 'color'] },
+    output: ['IMAGE'],
+    output_is_list: [false],
+    output_name: ['IMAGE'],
+    name: 'EmptyImage',
+    display_name: 'EmptyImage',
+    description: '',
+    python_module: 'nodes',
+    category: 'image',
+    output_node: false,
+  },
+  ImageInvert: {
+    input: { required: { image: ['IMAGE'] } },
+    input_order: { required: ['image'] },
+    output: ['IMAGE'],
+    output_is_list: [false],
+    output_name: ['IMAGE'],
+    name: 'ImageInvert',
+    display_name: 'Invert Image',
+    description: '',
+    python_module: 'nodes',
+    category: 'image',
+    output_node: false,
+  },
+  ImageBatch: {
+    input: { required: { image1: ['IMAGE'], image2: ['IMAGE'] } },
+    input_order: { required: ['image1', 'image2'] },
+    output: ['IMAGE'],
+    output_is_list: [false],
+    output_name: ['IMAGE'],
+    name: 'ImageBatch',
+    display_name: 'Batch Images',
+    description: '',
+    python_module: 'nodes',
+    category: 'image',
+    output_node: false,
+  },
+  RepeatImageBatch: {
+    input: { required: { image: ['IMAGE'], amount: ['INT', { default: 1, min: 1, max: 4096 }] } },
+    input_order: { required: ['image', 'amount'] },
+    output: ['IMAGE'],
+    output_is_list: [false],
+    output_name: ['IMAGE'],
+    name: 'RepeatImageBatch',
+    display_name: 'RepeatImageBatch',
+    description: '',
+    python_module: 'comfy_extras.nodes_images',
+    category: 'image/batch',
+    output_node: false,
+  },
+  ImageFromBatch: {
+    input: {
+      required: {
+        image: ['IMAGE'],
+        batch_index: ['INT', { default: 0, min: 0, max: 4095 }],
+        length: ['INT', { default: 1, min: 1, max: 4096 }],
+      },
+    },
+    input_order: { required: ['image', 'batch_index', 'length'] },
+    output: ['IMAGE'],
+    output_is_list: [false],
+    output_name: ['IMAGE'],
+    name: 'ImageFromBatch',
+    display_name: 'ImageFromBatch',
+    description: '',
+    python_module: 'comfy_extras.nodes_images',
+    category: 'image/batch',
+    output_node: false,
+  },
+} as const satisfies Readonly<Record<string, NodeDeclaration>>;

@@ -1,0 +1,19 @@
+// Which of the decodable picture formats a file is, by its first bytes: names and extensions don't count, as in Pillow.
+
+/** Formats the stand-in decodes. SVG is left out on purpose: the decoder could, Pillow can't. */
+export type ImageFormat = 'png' | 'jpeg' | 'gif' | 'webp' | 'tiff' | 'avif';
+
+const signatures: readonly { readonly format: ImageFormat; readonly test: (head: string) => boolean }[] = [
+  { format: 'png', test: (head) => head.startsWith('\x89PNG\r\n\x1a\n') },
+  { format: 'jpeg', test: (head) => head.startsWith('\xff\xd8\xff') },
+  { format: 'gif', test: (head) => head.startsWith('GIF87a') || head.startsWith('GIF89a') },
+  { format: 'webp', test: (head) => head.startsWith('RIFF') && head.slice(8, 12) === 'WEBP' },
+  { format: 'tiff', test: (head) => head.startsWith('II*\0') || head.startsWith('MM\0*') },
+  { format: 'avif', test: (head) => head.slice(4, 8) === 'ftyp' && ['avif', 'avis'].includes(head.slice(8, 12)) },
+];
+
+/** The format, or undefined when it is none of them. */
+export function sniffFormat(bytes: Buffer): ImageFormat | undefined {
+  const head = bytes.toString('latin1', 0, 16);
+  return signatures.find(({ test }) => test(head))?.format;
+}
