@@ -1,14 +1,13 @@
-// Every node class of the stand-in that a real ComfyUI has too.
+// Every node class of the stand-in that a real ComfyUI has too. Neighbours: ../node-registry.ts registers them.
 import type { NodeDefinition } from '../node-definition.ts';
-import {
-  emptyImageNode,
-  imageBatchNode,
-  imageFromBatchNode,
-  imageInvertNode,
-  repeatImageBatchNode,
-} from './image-batch.ts';
+import * as batch from './image-batch.ts';
+import { imageCompositeMaskedNode } from './image-composite.ts';
+import { imageBlurNode, imageSharpenNode } from './image-filter.ts';
+import { imageCropNode, imageFlipNode, imageRotateNode } from './image-geometry.ts';
+import { imagePadForOutpaintNode } from './image-pad.ts';
 import { imageScaleByNode, imageScaleNode } from './image-scale.ts';
 import { loadImageMaskNode, loadImageNode, loadImageOutputNode } from './load-image.ts';
+import * as mask from './mask-nodes.ts';
 import { previewImageNode, saveImageNode } from './save-image.ts';
 
 /** The built-in classes, in no particular order. */
@@ -18,11 +17,24 @@ export const imageNodes: readonly NodeDefinition[] = [
   loadImageOutputNode,
   saveImageNode,
   previewImageNode,
-  emptyImageNode,
-  imageInvertNode,
-  imageBatchNode,
-  repeatImageBatchNode,
-  imageFromBatchNode,
+  batch.emptyImageNode,
+  batch.imageInvertNode,
+  batch.imageBatchNode,
+  batch.repeatImageBatchNode,
+  batch.imageFromBatchNode,
   imageScaleNode,
   imageScaleByNode,
+  imageCropNode,
+  imageFlipNode,
+  imageRotateNode,
+  imageBlurNode,
+  imageSharpenNode,
+  imagePadForOutpaintNode,
+  imageCompositeMaskedNode,
+  mask.maskToImageNode,
+  mask.imageToMaskNode,
+  mask.invertMaskNode,
+  mask.solidMaskNode,
+  mask.joinImageWithAlphaNode,
+  mask.splitImageWithAlphaNode,
 ];
