@@ -80,6 +80,8 @@ export const receiptSchema = z.object({
   }),
   /** Times the prompt was submitted again or an answer had to be asked for again. */
   retries: z.number(),
+  /** What went other than asked although the job succeeded, for example an output node that delivered nothing. */
+  warnings: z.array(z.object({ node: z.string().optional(), message: z.string() })).optional(),
 });
 
 /** The result envelope. */

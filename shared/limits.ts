@@ -59,6 +59,20 @@ export const limits = {
   pollIdleMs: 1_000,
   /** How often it is checked after a terminal hint, at first. */
   pollHintMs: 25,
+  /** One request to ComfyUI; handlers block its loop while they hash files (ComfyUI protocol notes §1.1). */
+  comfyRequestMs: 30_000,
+  /** Posting a prompt: validation runs before the answer. */
+  comfySubmitMs: 120_000,
+  /** Refused connections for this long mean that ComfyUI is gone. */
+  comfyOutageMs: 10_000,
+  /** How long a cancelled prompt may go on before ComfyUI counts as stuck (§6.7). */
+  comfyCancelMs: 30_000,
+  /** Pause between two interrupts of one prompt (§6.7). */
+  comfyInterruptGapMs: 1_500,
+  /** ComfyUI's time from SIGINT to SIGKILL. */
+  comfyStopMs: 10_000,
+  /** How long a file that ComfyUI named may be missing or empty. */
+  outputSettleMs: 1_000,
 
   /** Characters of one error message on the wire. */
   errorMessageChars: 8_192,

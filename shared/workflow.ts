@@ -5,10 +5,10 @@
 import * as z from 'zod';
 import { limits } from './limits.ts';
 
-/** One node of a workflow. `inputs` maps input names to constants or links `[sourceNodeId, outputSlot]`. Unknown keys are dropped. */
+/** One node of a workflow. `inputs` maps input names to constants or links `[sourceNodeId, outputSlot]`; missing `inputs` count as none. Unknown keys are dropped. */
 export const apiNodeSchema = z.object({
   class_type: z.string().min(1),
-  inputs: z.record(z.string(), z.unknown()),
+  inputs: z.record(z.string(), z.unknown()).default({}),
   _meta: z.looseObject({ title: z.string().optional() }).optional(),
 });
 
