@@ -1,0 +1,246 @@
+/**
+ * The connection to one ComfyUI: attached to a running one, or started and stopped by us. Everything that worker/job needs of ComfyUI
+ * goes through here.
+ *
+ * starting -> ready -> (died | condemned -> starting on the next `ready`) -> closed
+ *
+ * A process that died fails the runs it had with `COMFY_CRASHED` and is started again by the next `ready`, so a worker is never useless.
+ */
+import {
+  backoffMs,
+  ComfyRunpodError,
+  createDeadline,
+  delay,
+  isComfyRunpodError,
+  limits,
+  raceSignal,
+} from '../../shared/index.ts';
+import type { Logger } from '../types.ts';
+import { ComfyProcess, type LaunchOptions } from './comfy-process.ts';
+import { executePrompt } from './execution.ts';
+import { type FileTransfer, fileTransfer } from './file-transfer.ts';
+import { freeMemory } from './free-memory.ts';
+import { ComfyHttp, transportFailure } from './http.ts';
+import { NodeCatalog } from './node-catalog.ts';
+import { deleteHistory } from './prompt-state.ts';
+import { probeServer } from './server-info.ts';
+import { ComfySocket } from './socket.ts';
+import type { ComfyServer, ComfyTimings, Execution, ExecutionRequest, NodeClass } from './types.ts';
+
+/** Where ComfyUI is: at an address, or in a folder from which it is started. */
+export type ComfySource =
+  | { readonly kind: 'attach'; readonly url: string }
+  | ({ readonly kind: 'start' } & Omit<LaunchOptions, 'logger' | 'stopMs'>);
+
+/** Configuration of {@link connectComfy}. */
+export interface ComfyConfig {
+  readonly source: ComfySource;
+  readonly logger: Logger;
+  /** How long ComfyUI may take to answer for the first time, milliseconds. */
+  readonly startTimeoutMs: number;
+  /** Replaces single time limits of `shared/limits.ts`. */
+  readonly timings?: Partial<ComfyTimings>;
+}
+
+/** One ComfyUI, ready or on its way. */
+export interface ComfyConnection extends FileTransfer {
+  /** Waits until it answers, starting it again when it has died. Throws `COMFY_START_FAILED` or `COMFY_UNREACHABLE`. */
+  ready(signal: AbortSignal): Promise<ComfyServer>;
+  /** Classes that exist among `names`. */
+  describe(names: Iterable<string>, signal: AbortSignal): Promise<ReadonlyMap<string, NodeClass>>;
+  /** Runs one prompt to its end. Never throws. Call `ready` first. */
+  execute(request: ExecutionRequest): Promise<Execution>;
+  /** Removes a run's history entry. */
+  forget(promptId: string, signal: AbortSignal): Promise<void>;
+  /** Unloads models and drops caches, when nothing is queued; waits for the effect for a moment. */
+  freeMemory(signal: AbortSignal): Promise<void>;
+  /** Ends the connection, and the process when it was started here. */
+  close(): Promise<void>;
+}
+
+const defaultTimings: ComfyTimings = {
+  pollIdleMs: limits.pollIdleMs,
+  pollHintMs: limits.pollHintMs,
+  historyLagMs: limits.historyLagMs,
+  requestMs: limits.comfyRequestMs,
+  submitMs: limits.comfySubmitMs,
+  outageMs: limits.comfyOutageMs,
+  cancelMs: limits.comfyCancelMs,
+  interruptGapMs: limits.comfyInterruptGapMs,
+  stopMs: limits.comfyStopMs,
+};
+
+/** One ComfyUI that answers, with all that belongs to it. */
+interface Link {
+  readonly process: ComfyProcess | undefined;
+  readonly http: ComfyHttp;
+  readonly socket: ComfySocket;
+  readonly catalog: NodeCatalog;
+  readonly server: ComfyServer;
+  condemned: boolean;
+}
+
+/** Connects to ComfyUI. Returns at once; the start goes on in the background, and `ready` waits for it. */
+export function connectComfy(config: ComfyConfig): ComfyConnection {
+  return new Connection(config);
+}
+
+class Connection implements ComfyConnection {
+  readonly #config: ComfyConfig;
+  readonly #timings: ComfyTimings;
+  readonly #closing = new AbortController();
+  readonly #files: FileTransfer;
+  #link: Link | undefined;
+  #opening: Promise<Link> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(config: ComfyConfig) {
+    this.#config = config;
+    this.#timings = { ...defaultTimings, ...config.timings };
+    this.#files = fileTransfer(() => this.#current().http);
+    this.#open().catch(() => undefined);
+  }
+
+  async ready(signal: AbortSignal): Promise<ComfyServer> {
+    signal.throwIfAborted();
+    const link = this.#usable() ?? (await raceSignal(this.#open(), signal));
+    return link.server;
+  }
+
+  describe(names: Iterable<string>, signal: AbortSignal): Promise<ReadonlyMap<string, NodeClass>> {
+    return this.#current().catalog.describe(names, signal);
+  }
+
+  async execute(request: ExecutionRequest): Promise<Execution> {
+    const link = this.#current();
+    link.process?.promptsBegin();
+    const execution = await executePrompt(
+      {
+        http: link.http,
+        socket: link.socket,
+        capabilities: link.server.capabilities,
+        timings: this.#timings,
+        logger: this.#config.logger,
+        assertAlive: () => {
+          if (link.process?.end) throw link.process.endError('COMFY_CRASHED');
+        },
+        condemn: (why) => this.#condemn(link, why),
+      },
+      request,
+    );
+    const { failure } = execution;
+    if (failure?.code === 'COMFY_UNREACHABLE') this.#condemn(link, 'it does not answer');
+    return execution;
+  }
+
+  forget(promptId: string, signal: AbortSignal): Promise<void> {
+    return deleteHistory(this.#current().http, promptId, signal);
+  }
+
+  freeMemory(signal: AbortSignal): Promise<void> {
+    return freeMemory(this.#current().http, signal);
+  }
+
+  upload: FileTransfer['upload'] = (file, signal) => this.#files.upload(file, signal);
+  size: FileTransfer['size'] = (file, signal) => this.#files.size(file, signal);
+  download: FileTransfer['download'] = (file, maxBytes, signal) => this.#files.download(file, maxBytes, signal);
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  #current(): Link {
+    if (!this.#link) throw new ComfyRunpodError('COMFY_UNREACHABLE', 'ComfyUI is not ready.');
+    return this.#link;
+  }
+
+  #usable(): Link | undefined {
+    const link = this.#link;
+    return link && !link.condemned && !link.process?.end ? link : undefined;
+  }
+
+  /** Opens a link unless one is being opened. */
+  #open(): Promise<Link> {
+    this.#opening ??= this.#replace().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #replace(): Promise<Link> {
+    const old = this.#link;
+    if (old) await closeLink(old);
+    this.#closing.signal.throwIfAborted();
+    const { source, logger } = this.#config;
+    const child =
+      source.kind === 'start'
+        ? await ComfyProcess.start({ ...source, logger, stopMs: this.#timings.stopMs })
+        : undefined;
+    const http = new ComfyHttp(child?.url ?? (source.kind === 'attach' ? source.url : ''), this.#timings.requestMs);
+    let server: ComfyServer;
+    try {
+      server = await this.#probe(http, child);
+    } catch (error) {
+      await http.close();
+      await child?.stop();
+      throw error;
+    }
+    const catalog = new NodeCatalog(http);
+    // A new connection may mean a new server with other nodes.
+    const socket = new ComfySocket({ url: (id) => http.socketUrl(id), logger, onReconnect: () => catalog.clear() });
+    const link: Link = { process: child, http, socket, catalog, server, condemned: false };
+    this.#link = link;
+    logger.info({ comfyVersion: server.version }, 'ComfyUI is ready');
+    if (this.#closing.signal.aborted) await closeLink(link);
+    // Fetched ahead, so that the first job does not wait for it. A failure shows when it is asked for.
+    catalog.describe(['SaveImage'], this.#closing.signal).catch(() => undefined);
+    return link;
+  }
+
+  /** Asks until it answers. A refused connection means that it is still starting (ComfyUI protocol notes §1.1). */
+  async #probe(http: ComfyHttp, child: ComfyProcess | undefined): Promise<ComfyServer> {
+    const { startTimeoutMs } = this.#config;
+    const late = () =>
+      new ComfyRunpodError(
+        child ? 'COMFY_START_FAILED' : 'COMFY_UNREACHABLE',
+        `ComfyUI did not answer within ${Math.round(startTimeoutMs / 1000)} seconds.${child?.logText() ?? ''}`,
+      );
+    using deadline = createDeadline(startTimeoutMs, late, this.#closing.signal);
+    for (let attempt = 0; ; attempt++) {
+      if (child?.end) throw child.endError('COMFY_START_FAILED');
+      try {
+        const server = await probeServer(http, deadline.signal, Math.min(5_000, this.#timings.requestMs));
+        // Somebody else's ComfyUI may hold the port while ours gives up for that reason.
+        if (child?.end) throw child.endError('COMFY_START_FAILED');
+        return server;
+      } catch (error) {
+        if (deadline.signal.aborted) throw deadline.expired ? late() : error;
+        if (isComfyRunpodError(error) && error.code !== 'COMFY_UNREACHABLE' && error.code !== 'COMFY_PROTOCOL')
+          throw error;
+        if (transportFailure(error) === undefined && !isComfyRunpodError(error)) throw error;
+      }
+      await delay(backoffMs(attempt, { baseMs: 50, maxMs: 500, jitter: 0 }), deadline.signal).catch(() => undefined);
+    }
+  }
+
+  /** This ComfyUI gets no further prompt; ours is ended, so that the next `ready` starts another. */
+  #condemn(link: Link, why: string): void {
+    if (link.condemned) return;
+    link.condemned = true;
+    this.#config.logger.warn({ why, started: link.process !== undefined }, 'ComfyUI is given up');
+    link.process?.stop().catch(() => undefined);
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort(new ComfyRunpodError('WORKER_SHUTDOWN', 'The worker is stopping.'));
+    await this.#opening?.catch(() => undefined);
+    if (this.#link) await closeLink(this.#link);
+  }
+}
+
+async function closeLink(link: Link): Promise<void> {
+  await link.socket.close();
+  await link.process?.stop();
+  await link.http.close();
+}

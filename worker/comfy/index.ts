@@ -1,0 +1,18 @@
+/** Driving ComfyUI: connection, execution, process. */
+
+export type { LaunchOptions } from './comfy-process.ts';
+export { type ComfyConfig, type ComfyConnection, type ComfySource, connectComfy } from './connection.ts';
+export type { FileTransfer, Upload } from './file-transfer.ts';
+export type { ComfyDirectories } from './launch-arguments.ts';
+export type {
+  ComfyCapabilities,
+  ComfyFile,
+  ComfyServer,
+  ComfyTimings,
+  Execution,
+  ExecutionRequest,
+  NodeClass,
+  NodeInput,
+  NodeOutputs,
+  RunSnapshot,
+} from './types.ts';

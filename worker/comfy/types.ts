@@ -1,0 +1,93 @@
+/** Shapes that the files of worker/comfy exchange with one another and with worker/job. */
+import type { ComfyRunpodError, Workflow } from '../../shared/index.ts';
+
+/** What a ComfyUI can do, judged by its version (ComfyUI protocol notes §0.3). */
+export interface ComfyCapabilities {
+  /** `POST /api/jobs/{id}/cancel` exists: an atomic cancel (0.26.0). */
+  readonly jobCancel: boolean;
+}
+
+/** A ComfyUI that answered `/system_stats`. */
+export interface ComfyServer {
+  /** As it calls itself, or `unknown`. */
+  readonly version: string;
+  readonly capabilities: ComfyCapabilities;
+}
+
+/** One declared input of a node class. */
+export interface NodeInput {
+  /** ComfyUI's type name; `COMBO` for every kind of choice. */
+  readonly type: string;
+  /** The input names a file of ComfyUI's folders: it carries an upload mark (§1.10). */
+  readonly upload: boolean;
+}
+
+/** A node class as `/object_info` declares it, reduced to what a driver needs. */
+export interface NodeClass {
+  readonly name: string;
+  readonly outputNode: boolean;
+  readonly inputs: ReadonlyMap<string, NodeInput>;
+}
+
+/** What a node put out: its UI dictionary (§3.3). Untrusted. */
+export type NodeOutputs = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** How far a run is, a whole snapshot. */
+export interface RunSnapshot {
+  readonly phase: 'queued' | 'running';
+  /** Id of the node that runs now. */
+  readonly node?: string;
+  readonly step?: { readonly value: number; readonly max: number };
+  readonly done: number;
+  readonly total: number;
+  /** From 0 to 1, never falling. */
+  readonly fraction: number;
+}
+
+/** One prompt to run. */
+export interface ExecutionRequest {
+  readonly prompt: Workflow;
+  /** Goes to ComfyUI as `extra_data`; may hold a key, so it is never logged. */
+  readonly extraData?: Readonly<Record<string, unknown>>;
+  /** Silence after which the run counts as stalled, milliseconds. */
+  readonly stallMs: number;
+  /** Ends the run: it is cancelled in ComfyUI and the reason becomes the failure. */
+  readonly signal: AbortSignal;
+  /** Takes the caller's content out of a text of ComfyUI's before it becomes part of an error. */
+  readonly redact: (text: string) => string;
+  readonly onSnapshot?: (snapshot: RunSnapshot) => void;
+}
+
+/** How one prompt ended. What it put out is there also when it failed. */
+export interface Execution {
+  readonly promptId: string;
+  readonly outputs: NodeOutputs;
+  /** Set when the run ended other than well. */
+  readonly failure?: ComfyRunpodError;
+  /** Nodes that ComfyUI served from its cache. */
+  readonly cached: readonly string[];
+  /** Milliseconds per executed node, best effort. */
+  readonly nodeTimes: readonly { readonly node: string; readonly ms: number }[];
+  /** Answers that had to be asked for again. */
+  readonly retries: number;
+}
+
+/** A file in one of ComfyUI's folders. */
+export interface ComfyFile {
+  readonly filename: string;
+  readonly subfolder: string;
+  readonly type: 'input' | 'output' | 'temp';
+}
+
+/** Milliseconds that the driver waits for this and that. Defaults: `shared/limits.ts`. */
+export interface ComfyTimings {
+  readonly pollIdleMs: number;
+  readonly pollHintMs: number;
+  readonly historyLagMs: number;
+  readonly requestMs: number;
+  readonly submitMs: number;
+  readonly outageMs: number;
+  readonly cancelMs: number;
+  readonly interruptGapMs: number;
+  readonly stopMs: number;
+}
