@@ -1,0 +1,230 @@
+/**
+ * The worker's configuration: environment variables become one typed value, once. The only place of worker/ that knows their names. What each
+ * means and its default: shared/environment.ts.
+ */
+import { release } from 'node:os';
+import { isAbsolute } from 'node:path';
+import {
+  ComfyRunpodError,
+  packageVersion,
+  readEnvironment,
+  type WorkerEnvironment,
+  workerVariables,
+} from '../shared/index.ts';
+import { fillTemplate, type RunpodConfig } from './runpod/index.ts';
+import { randomWorkerId } from './worker.ts';
+
+/** Environment variables as text. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** ComfyUI's folders as the worker sees them. */
+export interface ComfyDirectories {
+  readonly input: string;
+  readonly output: string;
+  /** The folder that holds the files, usually ending in `/temp`. */
+  readonly temp: string;
+}
+
+/** Where ComfyUI comes from. */
+export type ComfyConfig =
+  /** Runs already. Without `directories` files travel over HTTP. */
+  | { readonly kind: 'attach'; readonly url: string; readonly directories?: ComfyDirectories }
+  /** Started, watched and stopped by the worker. */
+  | {
+      readonly kind: 'start';
+      readonly dir: string;
+      readonly python: string;
+      /** 0: a free one. */
+      readonly port: number;
+      readonly args: readonly string[];
+      readonly startTimeoutMs: number;
+      readonly workspaceDir: string;
+    };
+
+/** The whole configuration. */
+export interface WorkerConfig {
+  /** Absent where RunPod's variables are: see {@link explainMissing}. */
+  readonly runpod?: RunpodConfig;
+  readonly comfy: ComfyConfig;
+  readonly concurrency: number;
+  readonly refreshWorker: boolean;
+  readonly drainTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly log: LogConfig;
+  /** What is odd but no reason to fail; logged at start. */
+  readonly warnings: readonly string[];
+}
+
+/** How the worker logs. */
+export interface LogConfig {
+  readonly level: WorkerEnvironment['RUNPOD_LOG_LEVEL'];
+  readonly format: 'json' | 'text';
+  readonly secrets: readonly string[];
+}
+
+const requiredByRunpod = ['RUNPOD_WEBHOOK_GET_JOB', 'RUNPOD_WEBHOOK_POST_OUTPUT'] as const;
+
+/**
+ * The error that tells what is missing to speak to RunPod, or undefined when nothing is. These variables are set by the platform, so the
+ * next step is not to set them by hand.
+ */
+export function explainMissing(environment: Environment): ComfyRunpodError | undefined {
+  const missing = requiredByRunpod.filter((name) => !isSet(environment[name]));
+  if (missing.length === 0) return undefined;
+  return new ComfyRunpodError(
+    'CONFIG_MISSING',
+    `The worker runs inside a RunPod Serverless container, where the platform sets ${missing.join(' and ')}; here ${
+      missing.length > 1 ? 'they are' : 'it is'
+    } not set.`,
+    {
+      issues: missing.map((field) => ({ field, message: 'not set' })),
+      nextStep: 'On this machine run `comfy-runpod dev`: it starts a worker against a local stand-in for RunPod.',
+    },
+  );
+}
+
+/** Reads the log settings alone; never throws, so that whatever else is wrong can be logged. */
+export function readLogConfig(environment: Environment): LogConfig {
+  const level = workerVariables.RUNPOD_LOG_LEVEL.parse.safeParse(environment['RUNPOD_LOG_LEVEL']?.trim() || undefined);
+  const key = environment['RUNPOD_AI_API_KEY']?.trim();
+  return {
+    level: level.success ? level.data : 'info',
+    format: isSet(environment['RUNPOD_ENDPOINT_ID']) ? 'json' : 'text',
+    secrets: key ? [key] : [],
+  };
+}
+
+/** Reads the configuration. Throws `CONFIG_INVALID` or `CONFIG_MISSING` with the names of the variables and never their values. */
+export function readWorkerConfig(environment: Environment): WorkerConfig {
+  const { readable, warnings } = forgiveLogLevel(environment);
+  const values = readEnvironment(workerVariables, readable);
+  const runpod = readRunpod(values, environment);
+  return {
+    ...(runpod !== undefined && { runpod }),
+    comfy: readComfy(values),
+    concurrency: 1,
+    refreshWorker: values.REFRESH_WORKER,
+    drainTimeoutMs: values.DRAIN_TIMEOUT,
+    stallTimeoutMs: values.STALL_TIMEOUT,
+    log: readLogConfig(environment),
+    warnings,
+  };
+}
+
+/** A misspelt log level is no reason to let a container crash in a loop: it warns and counts as unset. */
+function forgiveLogLevel(environment: Environment): { readable: Environment; warnings: string[] } {
+  const text = environment['RUNPOD_LOG_LEVEL']?.trim();
+  if (!text || workerVariables.RUNPOD_LOG_LEVEL.parse.safeParse(text).success) {
+    return { readable: environment, warnings: [] };
+  }
+  return {
+    readable: { ...environment, RUNPOD_LOG_LEVEL: undefined },
+    warnings: ['RUNPOD_LOG_LEVEL is not a known level; using info. Known: trace, debug, info, warn, error, silent.'],
+  };
+}
+
+function readRunpod(values: WorkerEnvironment, environment: Environment): RunpodConfig | undefined {
+  const take = values.RUNPOD_WEBHOOK_GET_JOB;
+  const done = values.RUNPOD_WEBHOOK_POST_OUTPUT;
+  if (take === undefined || done === undefined) return undefined;
+  const template = (name: string, text: string) => readTemplate(name, text, environment);
+  const podId = values.RUNPOD_POD_ID;
+  const ping = values.RUNPOD_WEBHOOK_PING;
+  return {
+    takeTemplate: template('RUNPOD_WEBHOOK_GET_JOB', take),
+    doneTemplate: template('RUNPOD_WEBHOOK_POST_OUTPUT', done),
+    ...(ping !== undefined && { pingTemplate: template('RUNPOD_WEBHOOK_PING', ping) }),
+    ...(values.RUNPOD_AI_API_KEY !== undefined && { apiKey: values.RUNPOD_AI_API_KEY }),
+    workerId: podId ?? randomWorkerId(),
+    ...(podId !== undefined && { podId }),
+    hostname: values.RUNPOD_POD_HOSTNAME,
+    pingIntervalMs: values.RUNPOD_PING_INTERVAL,
+    reportedVersion: values.RUNPOD_REPORTED_VERSION,
+    userAgent: `comfy-runpod/${packageVersion} (${process.platform} ${release()}; ${process.arch}) Language/Node ${process.versions.node}`,
+  };
+}
+
+/** Placeholders that are filled later, per worker or per job. */
+const laterPlaceholders = ['ID', 'RUNPOD_POD_ID'];
+
+/** Fills placeholders such as `$RUNPOD_GPU_TYPE_ID` from RunPod's own variables (RunPod protocol notes §2.3); a key never enters an address. */
+function readTemplate(name: string, text: string, environment: Environment): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new ComfyRunpodError('CONFIG_INVALID', `Wrong environment: ${name}: not an http or https address.`, {
+      issues: [{ field: name, message: 'not an http or https address' }],
+    });
+  }
+  const allowed = Object.entries(environment).filter(
+    ([key]) => key.startsWith('RUNPOD_') && !/KEY|SECRET|TOKEN/.test(key) && !laterPlaceholders.includes(key),
+  );
+  return fillTemplate(text, Object.fromEntries(allowed.map(([key, value]) => [key, encodePlaceholder(value)])));
+}
+
+function encodePlaceholder(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : encodeURIComponent(value).replaceAll('%20', '+');
+}
+
+function readComfy(values: WorkerEnvironment): ComfyConfig {
+  const directories = readDirectories(values);
+  if (values.COMFY_URL !== undefined) {
+    return { kind: 'attach', url: values.COMFY_URL, ...(directories !== undefined && { directories }) };
+  }
+  if (values.COMFY_DIR === undefined) {
+    throw new ComfyRunpodError('CONFIG_MISSING', 'The worker has no ComfyUI: neither COMFY_URL nor COMFY_DIR is set.', {
+      issues: ['COMFY_URL', 'COMFY_DIR'].map((field) => ({ field, message: 'not set' })),
+      nextStep: 'Set COMFY_DIR to a ComfyUI folder that the worker starts, or COMFY_URL to one that runs already.',
+    });
+  }
+  return {
+    kind: 'start',
+    dir: values.COMFY_DIR,
+    python: values.COMFY_PYTHON,
+    port: values.COMFY_PORT,
+    args: readArguments(values.COMFY_ARGS),
+    startTimeoutMs: values.COMFY_START_TIMEOUT,
+    workspaceDir: values.WORKSPACE_DIR,
+  };
+}
+
+const directoryVariables = ['COMFY_INPUT_DIR', 'COMFY_OUTPUT_DIR', 'COMFY_TEMP_DIR'] as const;
+
+function readDirectories(values: WorkerEnvironment): ComfyDirectories | undefined {
+  const given = directoryVariables.filter((name) => values[name] !== undefined);
+  if (given.length === 0) return undefined;
+  const { COMFY_INPUT_DIR: input, COMFY_OUTPUT_DIR: output, COMFY_TEMP_DIR: temp } = values;
+  if (input === undefined || output === undefined || temp === undefined) {
+    const missing = directoryVariables.filter((name) => values[name] === undefined);
+    throw invalid(missing, `needed because ${given.join(' and ')} ${given.length > 1 ? 'are' : 'is'} set`);
+  }
+  const relative = directoryVariables.filter((name) => !isAbsolute(values[name] ?? ''));
+  if (relative.length > 0) throw invalid(relative, 'must be an absolute path');
+  return { input, output, temp };
+}
+
+/** Splits COMFY_ARGS: a JSON array of strings, or words separated by white space. */
+function readArguments(text: string | undefined): readonly string[] {
+  if (text === undefined) return [];
+  if (!text.startsWith('[')) return text.split(/\s+/).filter((word) => word !== '');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalid(['COMFY_ARGS'], 'begins with "[" but is not a JSON array');
+  }
+  if (!Array.isArray(value) || !value.every((item): item is string => typeof item === 'string')) {
+    throw invalid(['COMFY_ARGS'], 'must be a JSON array of strings');
+  }
+  return value;
+}
+
+function invalid(fields: readonly string[], message: string): ComfyRunpodError {
+  const listed = fields.map((field) => `${field}: ${message}`).join('; ');
+  return new ComfyRunpodError('CONFIG_INVALID', `Wrong environment: ${listed}.`, {
+    issues: fields.map((field) => ({ field, message })),
+  });
+}
+
+function isSet(value: string | undefined): boolean {
+  return value !== undefined && value.trim() !== '';
+}

@@ -1,0 +1,137 @@
+/**
+ * The worker as a process: environment -> configuration -> ComfyUI and runner -> worker. Signals, exit codes and the process itself are
+ * touched here and nowhere else in worker/. Importing this file does nothing.
+ *
+ * 1. Signal handlers are installed before anything else: a worker that is told to stop while it starts obeys.
+ * 2. First SIGTERM or SIGINT drains, the second gives up what is left, the third ends the process on the spot.
+ * 3. An exception that nobody caught is logged without its text, the jobs at hand get an error report, and the exit code is 1.
+ */
+import { exitCodes, raceSignal, toComfyRunpodError } from '../shared/index.ts';
+import type { ComposedRunner, RunnerFactory } from './compose.ts';
+import { type Environment, explainMissing, readLogConfig, readWorkerConfig } from './config.ts';
+import { createLogger } from './logger.ts';
+import type { Logger } from './types.ts';
+import { startWorker, type Worker } from './worker.ts';
+
+/** The part of `process` that a worker process uses. */
+export interface ProcessHost {
+  on(event: string, listener: (...details: unknown[]) => void): unknown;
+  off(event: string, listener: (...details: unknown[]) => void): unknown;
+  exit(code: number): void;
+}
+
+/** Replaces parts of the process, for tests and for other runners. */
+export interface WorkerProcessOptions {
+  readonly createRunner: RunnerFactory;
+  readonly host?: ProcessHost;
+  /** Receives log lines. Default: standard output. */
+  readonly write?: (line: string) => void;
+  /** Receives what is wrong with the configuration, when a person started the worker. Default: standard error. */
+  readonly writeError?: (text: string) => void;
+}
+
+/** How long ComfyUI may take to end after the last job. */
+const closeTimeoutMs = 15_000;
+
+/** Runs a worker until it has ended and returns the exit code: 0 after a drain or a refresh. Never rejects. */
+export async function runWorkerProcess(environment: Environment, options: WorkerProcessOptions): Promise<number> {
+  const log = readLogConfig(environment);
+  const logger = createLogger({ ...log, ...(options.write !== undefined && { write: options.write }) });
+  const control = new ProcessControl(options.host ?? process, logger);
+  let composed: ComposedRunner | undefined;
+  try {
+    const missing = explainMissing(environment);
+    if (missing) throw missing;
+    const config = readWorkerConfig(environment);
+    for (const warning of config.warnings) logger.warn({}, warning);
+    const { runpod, refreshWorker, concurrency, drainTimeoutMs } = config;
+    if (runpod === undefined) throw new TypeError('explainMissing and readWorkerConfig disagree');
+    composed = await options.createRunner(config, logger, control.closing);
+    const settings = { runpod, refreshWorker, concurrency, drainTimeoutMs };
+    const worker = startWorker(settings, { runner: composed.runner, logger });
+    control.attach(worker);
+    const exit = await worker.stopped;
+    return control.crashed ? exitCodes.internal : exit.code;
+  } catch (error) {
+    return reportFailure(error, log.format, logger, options.writeError ?? ((text) => process.stderr.write(text)));
+  } finally {
+    await closeRunner(composed, logger);
+    control.dispose();
+  }
+}
+
+function reportFailure(
+  thrown: unknown,
+  format: 'json' | 'text',
+  logger: Logger,
+  writeError: (text: string) => void,
+): number {
+  const error = toComfyRunpodError(thrown);
+  if (format === 'json') logger.error({ code: error.code, error }, `${error.message} ${error.nextStep}`);
+  else writeError(`${error.code}: ${error.message}\n${error.nextStep}\n`);
+  return error.policy.exitCode;
+}
+
+async function closeRunner(composed: ComposedRunner | undefined, logger: Logger): Promise<void> {
+  try {
+    if (composed) await raceSignal(composed.close(), AbortSignal.timeout(closeTimeoutMs));
+  } catch (error) {
+    logger.error({ error }, 'Not everything could be closed.');
+  }
+}
+
+/** Signals and uncaught exceptions of the process, and what they do to the worker. */
+class ProcessControl {
+  crashed = false;
+  readonly #host: ProcessHost;
+  readonly #logger: Logger;
+  readonly #closing = new AbortController();
+  #signals = 0;
+  #worker: Worker | undefined;
+
+  constructor(host: ProcessHost, logger: Logger) {
+    this.#host = host;
+    this.#logger = logger;
+    for (const name of ['SIGTERM', 'SIGINT']) host.on(name, this.#onSignal);
+    for (const name of ['uncaughtException', 'unhandledRejection']) host.on(name, this.#onCrash);
+  }
+
+  /** Aborted when what is left is given up, or when the process is about to end. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** Hands over the worker; signals that came before count. */
+  attach(worker: Worker): void {
+    this.#worker = worker;
+    if (this.crashed || this.#signals > 1) void worker.stop();
+    else if (this.#signals === 1) void worker.drain();
+  }
+
+  dispose(): void {
+    this.#closing.abort();
+    for (const name of ['SIGTERM', 'SIGINT']) this.#host.off(name, this.#onSignal);
+    for (const name of ['uncaughtException', 'unhandledRejection']) this.#host.off(name, this.#onCrash);
+  }
+
+  readonly #onSignal = (name: unknown): void => {
+    this.#signals += 1;
+    this.#logger.info({ signal: String(name), count: this.#signals }, 'Signal received.');
+    if (this.#signals === 1) void this.#worker?.drain();
+    else if (this.#signals === 2) this.#stop();
+    else this.#host.exit(exitCodes.internal);
+  };
+
+  readonly #onCrash = (error: unknown): void => {
+    const thrown = error instanceof Error ? error : new TypeError('something that is not an Error was thrown');
+    this.#logger.error({ code: 'INTERNAL', error: thrown }, 'Uncaught exception; the worker stops.');
+    if (this.crashed) this.#host.exit(exitCodes.internal);
+    this.crashed = true;
+    this.#stop();
+  };
+
+  #stop(): void {
+    if (this.#worker) void this.#worker.stop();
+    else this.#closing.abort();
+  }
+}

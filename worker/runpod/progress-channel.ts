@@ -1,0 +1,88 @@
+/**
+ * Progress of one job, in order. RunPod takes progress and result on the same route, and a progress post that arrives after the result can
+ * leave the job IN_PROGRESS for ever. Source: RunPod protocol notes §2.12.
+ *
+ * 1. At most one post is in flight, at most one starts per interval; of the events between two posts only the newest is sent.
+ * 2. After `close` has resolved no post is in flight and none will ever start.
+ * 3. A post that fails is forgotten: progress never fails a job.
+ */
+import { createDeadline, delay, type ProgressEvent, raceSignal } from '../../shared/index.ts';
+import type { Logger } from '../types.ts';
+import { progressBody } from './job-done-body.ts';
+import type { RunpodTimings } from './runpod-config.ts';
+import type { Transport } from './transport.ts';
+
+/** The progress channel of one job. */
+export interface ProgressChannel {
+  /** Offers a snapshot. Never throws, never waits; ignored after `close`. */
+  offer(event: ProgressEvent): void;
+  /** Ends the channel: waits briefly for a post in flight, then aborts it. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Neighbours of a progress channel. */
+export interface ProgressChannelOptions {
+  readonly transport: Transport;
+  readonly url: string;
+  readonly jobId: string;
+  readonly timings: RunpodTimings;
+  readonly logger: Logger;
+}
+
+/** Opens the progress channel of one job. */
+export function openProgressChannel(options: ProgressChannelOptions): ProgressChannel {
+  const { timings } = options;
+  const pausing = new AbortController();
+  const posting = new AbortController();
+  let newest: ProgressEvent | undefined;
+  let pump: Promise<void> | undefined;
+  let closed: Promise<void> | undefined;
+
+  const run = async () => {
+    while (newest !== undefined && closed === undefined) {
+      const event = newest;
+      newest = undefined;
+      const startedAt = performance.now();
+      await postProgress(options, event, posting.signal);
+      const rest = timings.progressIntervalMs - (performance.now() - startedAt);
+      // The pause also keeps the interval from this post to the first event after a quiet spell.
+      if (rest > 0) await delay(rest, pausing.signal).catch(() => undefined);
+    }
+    pump = undefined;
+  };
+  const finish = async () => {
+    newest = undefined;
+    pausing.abort();
+    if (pump === undefined) return;
+    using grace = createDeadline(timings.progressGraceMs, () => new Error('progress grace is over'));
+    await raceSignal(pump, grace.signal).catch(() => undefined);
+    posting.abort();
+    await pump;
+  };
+
+  return {
+    offer(event) {
+      if (closed !== undefined) return;
+      newest = event;
+      pump ??= run();
+    },
+    close() {
+      closed ??= finish();
+      return closed;
+    },
+  };
+}
+
+async function postProgress(options: ProgressChannelOptions, event: ProgressEvent, signal: AbortSignal): Promise<void> {
+  const { transport, url, jobId, timings, logger } = options;
+  try {
+    const answer = await transport.post(url, progressBody(event), {
+      requestId: jobId,
+      timeoutMs: timings.progressTimeoutMs,
+      signal,
+    });
+    if (answer.status >= 300) logger.debug({ status: answer.status }, 'A progress update was not accepted.');
+  } catch (error) {
+    logger.debug({ reason: error instanceof Error ? error.name : 'unknown' }, 'A progress update was not delivered.');
+  }
+}
