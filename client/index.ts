@@ -1,0 +1,40 @@
+/**
+ * The client library.
+ *
+ *     const client = createClient({ apiKey, endpointId });
+ *     const job = await client.submit({ workflow, files });
+ *     for await (const event of job) console.log(event.type);
+ *     const result = await job.wait();
+ *     if (result.kind === 'succeeded') await saveArtifacts(result.envelope.artifacts, { folder: 'results' });
+ *     await client.close();
+ */
+export { type Client, type ClientOptions, type ClientSubmitOptions, createClient } from './client.ts';
+export { type ClientConfig, type Environment, readClientConfig, withDotEnv } from './config.ts';
+export { type PictureFile, type ReadPictureOptions, readPicture } from './files/read-picture.ts';
+export { readWorkflow } from './files/read-workflow.ts';
+export type { JobEvent } from './job-events.ts';
+export { JobHandle, type WaitOptions } from './job-handle.ts';
+export type { JobResult, JobTimes } from './job-result.ts';
+export { decodeArtifact } from './results/decode-artifact.ts';
+export { type SavedFile, type SaveOptions, saveArtifacts } from './results/save-artifacts.ts';
+export { type JobRequest, prepareJob } from './submit/prepare-job.ts';
+export { createInProcessTransport, type InProcessRunner, type RunnerOutcome } from './transport/in-process.ts';
+export { createRunpodTransport, type RunpodTransportOptions } from './transport/runpod/runpod-transport.ts';
+export type {
+  FollowOptions,
+  JobPolicy,
+  PurgeResult,
+  Submission,
+  SubmitOptions,
+  SubmitRoute,
+  Transport,
+} from './transport/transport.ts';
+export { parseWorkflow } from './workflow/parse-workflow.ts';
+export {
+  type PictureLoader,
+  type PictureRequest,
+  type PlacedPictures,
+  type PlaceOptions,
+  pictureLoaders,
+  placePictures,
+} from './workflow/picture-inputs.ts';

@@ -1,0 +1,63 @@
+/** What a person names on a command line (a workflow file, picture files) -> the job input of the contract. */
+import { contractVersion, type JobInputWire, type Workflow } from '../../shared/index.ts';
+import { namePictures } from '../files/name-pictures.ts';
+import { type PictureFile, readPicture } from '../files/read-picture.ts';
+import { readWorkflow } from '../files/read-workflow.ts';
+import { placePictures } from '../workflow/picture-inputs.ts';
+import { splitPictureArgument } from './picture-argument.ts';
+
+/** What to make a job of. */
+export interface JobRequest {
+  /** Path of the workflow in API format. */
+  readonly workflow: string;
+  /** Pictures as `FILE` or `NODE=FILE`. */
+  readonly pictures: readonly string[];
+  /** Folder that relative paths start from. */
+  readonly folder: string;
+  /** Keep the job's files on the worker. */
+  readonly debug?: boolean;
+  readonly metadata?: 'strip' | 'keep';
+  /** Longest run on the worker, milliseconds. */
+  readonly executionMs?: number;
+  /** Loaders without a picture may name files that ComfyUI has. */
+  readonly allowExisting: boolean;
+  /** Largest body that can travel, bytes, or Infinity. */
+  readonly bodyLimit: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Reads everything and builds the job input. Throws coded errors; nothing is sent. */
+export async function prepareJob(request: JobRequest): Promise<JobInputWire> {
+  const workflow = await readWorkflow(request.workflow, request.folder);
+  const asked = request.pictures.map((argument) => splitPictureArgument(argument, workflow));
+  const files: PictureFile[] = [];
+  for (const { path } of asked) {
+    files.push(
+      await readPicture(path, { folder: request.folder, maxBytes: request.bodyLimit, signal: request.signal }),
+    );
+  }
+  const names = namePictures(files);
+  const placed = placePictures(
+    workflow,
+    asked.map(({ node }, index) => ({ name: names[index] ?? '', ...(node !== undefined && { node }) })),
+    { allowExisting: request.allowExisting },
+  );
+  return jobInput(request, placed.workflow, files, names);
+}
+
+function jobInput(
+  request: JobRequest,
+  workflow: Workflow,
+  files: readonly PictureFile[],
+  names: readonly string[],
+): JobInputWire {
+  const byName = new Map(files.map((file, index) => [names[index] ?? '', file]));
+  return {
+    contract: contractVersion,
+    workflow,
+    ...(byName.size > 0 && { files: [...byName].map(([name, { data, sha256 }]) => ({ name, data, sha256 })) }),
+    ...(request.debug === true && { debug: true }),
+    ...(request.metadata !== undefined && { metadata: request.metadata }),
+    ...(request.executionMs !== undefined && { limits: { executionMs: request.executionMs } }),
+  };
+}
