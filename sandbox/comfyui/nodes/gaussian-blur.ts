@@ -25,15 +25,15 @@ function reflect(position: number, size: number): number {
 /** Raises torch's error where a mirrored border would need more picture than there is. */
 function requireRoomToReflect(image: Tensor, radius: number): void {
   const sizes = [
-    { size: image.width, dimension: 3 },
-    { size: image.height, dimension: 2 },
+    { size: image.width, dimension: 3, argument: 4 },
+    { size: image.height, dimension: 2, argument: 6 },
   ];
   const tooSmall = sizes.find(({ size }) => radius >= size);
   if (tooSmall === undefined) return;
   const shape = [image.batch, image.channels, image.height, image.width].join(', ');
   throw new NodeError(
     'RuntimeError',
-    `Padding size should be less than the corresponding input dimension, but got: padding (${radius}, ${radius}) at dimension ${tooSmall.dimension} of input [${shape}]`,
+    `Argument #${tooSmall.argument}: Padding size should be less than the corresponding input dimension, but got: padding (${radius}, ${radius}) at dimension ${tooSmall.dimension} of input [${shape}]`,
   );
 }
 

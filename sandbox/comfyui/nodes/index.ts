@@ -6,8 +6,12 @@ import { imageBlurNode, imageSharpenNode } from './image-filter.ts';
 import { imageCropNode, imageFlipNode, imageRotateNode } from './image-geometry.ts';
 import { imagePadForOutpaintNode } from './image-pad.ts';
 import { imageScaleByNode, imageScaleNode } from './image-scale.ts';
+import { imageStitchNode } from './image-stitch.ts';
+import * as latent from './latent-nodes.ts';
 import { loadImageMaskNode, loadImageNode, loadImageOutputNode } from './load-image.ts';
 import * as mask from './mask-nodes.ts';
+import { previewAnyNode } from './preview-any.ts';
+import { saveAnimatedPngNode, saveAnimatedWebpNode } from './save-animated.ts';
 import { previewImageNode, saveImageNode } from './save-image.ts';
 
 /** The built-in classes, in no particular order. */
@@ -17,6 +21,9 @@ export const imageNodes: readonly NodeDefinition[] = [
   loadImageOutputNode,
   saveImageNode,
   previewImageNode,
+  saveAnimatedWebpNode,
+  saveAnimatedPngNode,
+  previewAnyNode,
   batch.emptyImageNode,
   batch.imageInvertNode,
   batch.imageBatchNode,
@@ -27,6 +34,7 @@ export const imageNodes: readonly NodeDefinition[] = [
   imageCropNode,
   imageFlipNode,
   imageRotateNode,
+  imageStitchNode,
   imageBlurNode,
   imageSharpenNode,
   imagePadForOutpaintNode,
@@ -37,4 +45,10 @@ export const imageNodes: readonly NodeDefinition[] = [
   mask.solidMaskNode,
   mask.joinImageWithAlphaNode,
   mask.splitImageWithAlphaNode,
+  latent.emptyLatentImageNode,
+  latent.emptyLatentAudioNode,
+  latent.saveLatentNode,
+  latent.vaeLoaderNode,
+  latent.vaeDecodeNode,
+  latent.checkpointLoaderNode,
 ];

@@ -11,9 +11,9 @@ import {
 } from '../node-definition.ts';
 import { annotatedPath, validateImageFile } from './annotated-path.ts';
 import { loadAndSaveDeclarations } from './declarations/load-and-save.ts';
-import { decodeImage, type Frame } from './decode-image.ts';
 import { hasImageExtension } from './image-extensions.ts';
 import { textInput } from './inputs.ts';
+import { decodeImage, type Frame } from './picture-files/decode-image.ts';
 import { pythonOsError, readWholeFile } from './read-file.ts';
 import { bytesToFloats, itemLength, newTensor, type Tensor } from './tensor.ts';
 

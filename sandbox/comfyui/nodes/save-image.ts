@@ -3,9 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeContext, NodeDefinition } from '../node-definition.ts';
 import { loadAndSaveDeclarations } from './declarations/load-and-save.ts';
-import { encodePicture, toPicture } from './encode-picture.ts';
 import { imageInput, textInput } from './inputs.ts';
 import { metadataTexts } from './metadata.ts';
+import { encodePicture, toPicture } from './picture-files/encode-picture.ts';
 import { pythonOsError } from './read-file.ts';
 import type { Tensor } from './tensor.ts';
 

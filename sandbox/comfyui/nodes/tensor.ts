@@ -32,7 +32,7 @@ export function newTensor(shape: TensorShape): Tensor {
   if (elements > MAX_TENSOR_ELEMENTS) {
     throw new NodeError(
       'RuntimeError',
-      `[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: not enough memory: you tried to allocate ${elements * 4} bytes.`,
+      `[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate ${elements * 4} bytes. Error code 12 (Cannot allocate memory)`,
     );
   }
   return { ...shapeOf(shape), data: new Float32Array(elements) };

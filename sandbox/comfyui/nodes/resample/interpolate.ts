@@ -57,8 +57,10 @@ export async function interpolate(
   height: number,
   mode: InterpolationMode,
 ): Promise<Tensor> {
-  requirePixels(source, width, height);
   const result = newTensor({ ...source, width, height });
+  // Only "area" takes a size of nothing; the saver then fails.
+  if (mode === 'area' && result.data.length === 0) return result;
+  requirePixels(source, width, height);
   const horizontal = tapsOf[mode](source.width, width);
   const vertical = tapsOf[mode](source.height, height);
   const narrow = newTensor({ ...source, batch: 1, width }).data;

@@ -1,7 +1,8 @@
 // Which of the decodable picture formats a file is, by its first bytes: names and extensions don't count, as in Pillow.
 
-/** Formats the stand-in decodes. SVG is left out on purpose: the decoder could, Pillow can't. */
-export type ImageFormat = 'png' | 'jpeg' | 'gif' | 'webp' | 'tiff' | 'avif';
+/** Formats the stand-in decodes. SVG and AVIF are left out on purpose: the decoder
+ * could read them, the recorded server's Pillow can't. */
+export type ImageFormat = 'png' | 'jpeg' | 'gif' | 'webp' | 'tiff';
 
 const signatures: readonly { readonly format: ImageFormat; readonly test: (head: string) => boolean }[] = [
   { format: 'png', test: (head) => head.startsWith('\x89PNG\r\n\x1a\n') },
@@ -9,7 +10,6 @@ const signatures: readonly { readonly format: ImageFormat; readonly test: (head:
   { format: 'gif', test: (head) => head.startsWith('GIF87a') || head.startsWith('GIF89a') },
   { format: 'webp', test: (head) => head.startsWith('RIFF') && head.slice(8, 12) === 'WEBP' },
   { format: 'tiff', test: (head) => head.startsWith('II*\0') || head.startsWith('MM\0*') },
-  { format: 'avif', test: (head) => head.slice(4, 8) === 'ftyp' && ['avif', 'avis'].includes(head.slice(8, 12)) },
 ];
 
 /** The format, or undefined when it is none of them. */

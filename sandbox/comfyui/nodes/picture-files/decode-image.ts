@@ -3,9 +3,11 @@
 // Invariants: 1. colours are the stored ones: no colour profile, no gamma, no premultiplied alpha; 2. a file that is cut
 // off gives what could be decoded; 3. every failure is a NodeError with Pillow's exception type.
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
-import { NodeError } from '../node-definition.ts';
+import { NodeError } from '../../node-definition.ts';
+import { pythonQuote, readWholeFile } from '../read-file.ts';
+import { readGifStructure } from './gif-structure.ts';
 import { readPngHeader } from './png-chunks.ts';
-import { pythonQuote, readWholeFile } from './read-file.ts';
+import { repairPng } from './repair-png.ts';
 import { type ImageFormat, sniffFormat } from './sniff-format.ts';
 
 /** One picture of a file: three bytes a pixel, and one byte a pixel of alpha where the file has any. */
@@ -38,7 +40,7 @@ export async function decodeImage(path: string): Promise<readonly Frame[]> {
   const bytes = await readWholeFile(path);
   const format = sniffFormat(bytes);
   if (format === undefined) throw unidentified(path);
-  const source = { path, bytes, format };
+  const source = { path, bytes: format === 'png' ? repairPng(bytes) : bytes, format };
   const metadata = await readMetadata(source);
   const pageHeight = metadata.pageHeight ?? metadata.height;
   const pixels = metadata.width * pageHeight;
@@ -51,24 +53,32 @@ export async function decodeImage(path: string): Promise<readonly Frame[]> {
   try {
     return await decodeFrames(source, metadata);
   } catch (error) {
+    if (error instanceof NodeError) throw error;
     throw new NodeError('OSError', 'broken data stream when reading image file', { cause: error });
   }
 }
 
 async function readMetadata(source: Source): Promise<Metadata> {
+  const { format, bytes } = source;
+  if (format === 'webp' && bytes.readUInt32LE(4) + 8 > bytes.length) {
+    throw new NodeError('OSError', 'could not create decoder object');
+  }
   try {
-    return await openSharp(source.bytes).metadata();
+    return await openSharp(bytes).metadata();
   } catch (error) {
+    // The signature was right, so Pillow has settled on the format; only these two formats then complain themselves.
+    if (format === 'png' || format === 'jpeg') throw new NodeError('OSError', 'Truncated File Read', { cause: error });
     throw unidentified(source.path, error);
   }
 }
 
 async function decodeFrames(source: Source, metadata: Metadata): Promise<readonly Frame[]> {
   const pages = metadata.pages ?? 1;
-  if (pages === 1 || source.format === 'jpeg' || source.format === 'avif') {
+  if (source.format !== 'gif' && (pages === 1 || source.format === 'jpeg')) {
     return [await decodeStill(source, metadata)];
   }
-  if (source.format === 'gif' || source.format === 'webp') return decodeAnimation(source);
+  if (source.format === 'gif') return decodeGif(source, metadata);
+  if (source.format === 'webp') return decodeAnimation(source);
   const frames: Frame[] = [];
   for (let page = 0; page < pages; page++) frames.push(await decodePage(openSharp(source.bytes, { page })));
   return frames;
@@ -92,7 +102,7 @@ async function decodeStill(source: Source, metadata: Metadata): Promise<Frame> {
   return decodePage(image, dropAlpha);
 }
 
-/** 16-bit PNG: grey is cut at 255, everything else keeps the upper byte. */
+/** 16-bit PNG: grey values above 255 become 255, as with Pillow 11; everything else keeps the upper byte. */
 async function decodeDeepPng(image: Sharp, colourType: number, dropAlpha: boolean): Promise<Frame> {
   const isGrey = colourType === 0;
   const oriented = dropAlpha ? image.autoOrient().removeAlpha() : image.autoOrient();
@@ -102,13 +112,18 @@ async function decodeDeepPng(image: Sharp, colourType: number, dropAlpha: boolea
     .toBuffer({ resolveWithObject: true });
   const words = new Uint16Array(data.buffer, data.byteOffset, data.length / 2);
   const bytes = new Uint8Array(words.length);
-  for (let i = 0; i < words.length; i++) bytes[i] = (words[i] ?? 0) >> 8;
+  for (let i = 0; i < words.length; i++) bytes[i] = isGrey ? Math.min(255, words[i] ?? 0) : (words[i] ?? 0) >> 8;
   return splitChannels(bytes, info.width, info.height, info.channels);
 }
 
 /** Pillow's plain conversion: each ink darkens what black leaves. */
 async function decodeCmyk(image: Sharp): Promise<Frame> {
-  const { data, info } = await image.autoOrient().toColourspace('cmyk').raw().toBuffer({ resolveWithObject: true });
+  const { data, info } = await image
+    .pipelineColourspace('cmyk')
+    .autoOrient()
+    .toColourspace('cmyk')
+    .raw()
+    .toBuffer({ resolveWithObject: true });
   const rgb = new Uint8Array(info.width * info.height * 3);
   for (let i = 0, o = 0; o < rgb.length; i += 4) {
     const light = 255 - (data[i + 3] ?? 0);
@@ -132,6 +147,25 @@ async function decodeAnimation(source: Source): Promise<readonly Frame[]> {
   return Array.from({ length: pages }, (_, page) =>
     splitChannels(data.subarray(page * length, (page + 1) * length), info.width, height, info.channels),
   );
+}
+
+/** Transparent pixels keep the colour that the palette gives them. A file that ends inside its first picture is black, one
+ * that ends inside a later picture is an error. */
+async function decodeGif(source: Source, metadata: Metadata): Promise<readonly Frame[]> {
+  const { transparentColour, pictures, isWhole } = readGifStructure(source.bytes);
+  if (!isWhole && pictures > 1) throw new NodeError('IndexError', 'index out of range');
+  if (!isWhole) {
+    const [width, height] = [metadata.width, metadata.pageHeight ?? metadata.height];
+    return [{ width, height, rgb: new Uint8Array(width * height * 3), alpha: undefined }];
+  }
+  const frames = await decodeAnimation(source);
+  if (transparentColour === undefined) return frames;
+  for (const { rgb, alpha } of frames) {
+    alpha?.forEach((opacity, pixel) => {
+      if (opacity === 0) rgb.set(transparentColour, pixel * 3);
+    });
+  }
+  return frames;
 }
 
 /** Interleaved bytes into colours and alpha. One and two channels are grey. */

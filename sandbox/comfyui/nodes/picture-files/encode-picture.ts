@@ -1,8 +1,8 @@
 // Tensors into PNG files, with the metadata entries ComfyUI writes. Neighbours: save-image.ts, animated-png.ts.
 import sharp from 'sharp';
-import { NodeError } from '../node-definition.ts';
+import { NodeError } from '../../node-definition.ts';
+import { itemToBytes, type Tensor } from '../tensor.ts';
 import { encodePng, type PngChunk, readChunks, textChunk } from './png-chunks.ts';
-import { itemToBytes, type Tensor } from './tensor.ts';
 
 /** Pixels of one picture as a saver writes them. */
 export interface Picture {
@@ -15,6 +15,7 @@ export interface Picture {
 /** One item of a batch as bytes. Raises what Pillow raises for numbers of channels that are no picture. */
 export function toPicture(image: Tensor, index: number): Picture {
   const { width, height, channels } = image;
+  if (width === 0 || height === 0) throw new NodeError('SystemError', 'tile cannot extend outside image');
   if (channels !== 3 && channels !== 4) {
     throw new NodeError('TypeError', `Cannot handle this data type: (1, 1, ${channels}), |u1`);
   }
