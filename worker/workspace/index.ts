@@ -1,0 +1,14 @@
+/** Where the files of jobs live, and how they are wiped. */
+
+export { chooseWorkspaceRoot, type RootDirectories, rootDirectories, type WorkspaceRoot } from './choose-root.ts';
+export { createRemoteWorkspace, type RemoteTransfer } from './remote-workspace.ts';
+export { createSharedWorkspace, type SharedDirectories } from './shared-workspace.ts';
+export type {
+  JobFiles,
+  LocatedFile,
+  NamedFile,
+  SentFile,
+  StagedFile,
+  WipeReport,
+  Workspace,
+} from './types.ts';
