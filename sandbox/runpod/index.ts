@@ -17,6 +17,7 @@ export {
   type FaultRuleInput,
   faultRuleSchema,
   faultScriptSchema,
+  ROUTES,
   type RouteName,
   type RoutePart,
 } from './fault-schema.ts';

@@ -122,7 +122,12 @@ export class Bench {
 
   /** Sends to a path under the first endpoint (`run`, `status/ID`, ...), or to a full URL. */
   async send(path: string, sending: Sending = {}): Promise<Answer> {
-    const { method = sending.body === undefined ? 'GET' : 'POST', body, authorization = 'Bearer sandbox', signal } = sending;
+    const {
+      method = sending.body === undefined ? 'GET' : 'POST',
+      body,
+      authorization = 'Bearer sandbox',
+      signal,
+    } = sending;
     const url = /^http/.test(path) ? path : `${this.emulator.endpointUrl(this.emulator.endpointIds[0] ?? '')}/${path}`;
     const raw = typeof body === 'string' || Buffer.isBuffer(body) || body === undefined ? body : JSON.stringify(body);
     const answer = await request(url, {

@@ -120,7 +120,8 @@ describe('keys and addresses', () => {
     expect((await bench.send(`${baseUrl}/nowhere/health`)).status).toBe(404);
     expect((await bench.send(`${baseUrl}/ep2/status/${id}`)).status).toBe(404);
     expect((await bench.send(`${baseUrl}/ep1/status/${id}`)).status).toBe(200);
-    for (const route of ['status', 'status-sync', 'stream']) expect((await bench.send(`${route}/nope`)).status).toBe(404);
+    for (const route of ['status', 'status-sync', 'stream'])
+      expect((await bench.send(`${route}/nope`)).status).toBe(404);
     for (const route of ['cancel', 'retry']) {
       expect((await bench.send(`${route}/nope`, { method: 'POST' })).status).toBe(404);
     }
@@ -155,7 +156,10 @@ describe('reading', () => {
     await bench.worker().done(id, { output: 1 });
     for (const method of ['GET', 'POST'] as const) {
       expect((await bench.send(`status/${id}`, { method })).json).toMatchObject({ status: 'COMPLETED', output: 1 });
-      expect((await bench.send(`status-sync/${id}`, { method })).json).toMatchObject({ status: 'COMPLETED', output: 1 });
+      expect((await bench.send(`status-sync/${id}`, { method })).json).toMatchObject({
+        status: 'COMPLETED',
+        output: 1,
+      });
       expect((await bench.send(`stream/${id}`, { method })).json).toEqual({ status: 'COMPLETED', stream: [] });
     }
     expect((await bench.send(`status/${id}`, { method: 'POST', body: {} })).status).toBe(200);
@@ -207,7 +211,10 @@ describe('reading', () => {
     await worker.chunk(id, 1);
     await worker.chunk(id, 2);
     await worker.done(id, { output: [] });
-    expect((await bench.send(`stream/${id}`)).json).toEqual({ status: 'COMPLETED', stream: [{ output: 1 }, { output: 2 }] });
+    expect((await bench.send(`stream/${id}`)).json).toEqual({
+      status: 'COMPLETED',
+      stream: [{ output: 1 }, { output: 2 }],
+    });
     expect((await bench.send(`stream/${id}`)).json).toEqual({ status: 'COMPLETED', stream: [] });
     expect((await bench.status(id)).json).toMatchObject({ status: 'COMPLETED', output: [] });
   });
@@ -230,7 +237,10 @@ describe('changing', () => {
   it('E96 /cancel takes a queued job out of the queue and answers CANCELLED', async () => {
     const bench = await startBench();
     const [first, second] = [await bench.run(), await bench.run()];
-    expect((await bench.send(`cancel/${first}`, { method: 'POST' })).json).toMatchObject({ id: first, status: 'CANCELLED' });
+    expect((await bench.send(`cancel/${first}`, { method: 'POST' })).json).toMatchObject({
+      id: first,
+      status: 'CANCELLED',
+    });
     expect((await bench.worker().takeJob()).id).toBe(second);
     expect((await bench.status(first)).json).toMatchObject({ status: 'CANCELLED' });
   });
@@ -275,7 +285,10 @@ describe('changing', () => {
     const timedOut = await bench.run({ input: {}, policy: { ttl: 10_000 } });
     bench.clock.advance(10_000);
     expect((await bench.status(timedOut)).json).toMatchObject({ status: 'TIMED_OUT' });
-    expect((await bench.send(`retry/${timedOut}`, { method: 'POST' })).json).toEqual({ id: timedOut, status: 'IN_QUEUE' });
+    expect((await bench.send(`retry/${timedOut}`, { method: 'POST' })).json).toEqual({
+      id: timedOut,
+      status: 'IN_QUEUE',
+    });
   });
 
   it('E98 /purge-queue answers {removed, status: completed} and leaves running jobs alone', async () => {
@@ -364,4 +377,3 @@ describe('limits', () => {
     expect((await bench.send('run', { body: { input: {} } })).status).toBe(200);
   });
 });
-

@@ -16,7 +16,10 @@ async function startReceiver(...statuses: (number | null)[]): Promise<{ url: str
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      received.push({ body: JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>, headers: request.headers });
+      received.push({
+        body: JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>,
+        headers: request.headers,
+      });
       const status = statuses.length > 0 ? statuses.shift() : 200;
       if (status === null) request.socket.destroy();
       else response.writeHead(status ?? 200, status === 302 ? { location: '/elsewhere' } : {}).end();
@@ -82,24 +85,27 @@ describe('webhooks', () => {
     ['answers 500', 500],
     ['answers 302', 302],
     ['closes the connection', null],
-  ])('E103 a receiver that %s is tried twice more, 10 s apart, with the same body, then left alone', async (_name, status) => {
-    const receiver = await startReceiver(status, status, status);
-    const bench = await startBench();
-    const id = await bench.run({ input: {}, webhook: receiver.url });
-    await bench.send(`cancel/${id}`, { method: 'POST' });
-    for (const attempt of [1, 2]) {
-      await bench.waiting('webhook-retry');
-      expect(receiver.received).toHaveLength(attempt);
-      bench.clock.advance(9999);
-      expect(bench.clock.pending('webhook-retry')).toBe(1);
-      bench.clock.advance(1);
-    }
-    await bench.emulator.webhooksSettled();
-    expect(receiver.received.map((hook) => hook.body)).toEqual(Array(3).fill(receiver.received[0]?.body));
-    bench.clock.advance(3600_000);
-    await bench.emulator.webhooksSettled();
-    expect(receiver.received).toHaveLength(3);
-  });
+  ])(
+    'E103 a receiver that %s is tried twice more, 10 s apart, with the same body, then left alone',
+    async (_name, status) => {
+      const receiver = await startReceiver(status, status, status);
+      const bench = await startBench();
+      const id = await bench.run({ input: {}, webhook: receiver.url });
+      await bench.send(`cancel/${id}`, { method: 'POST' });
+      for (const attempt of [1, 2]) {
+        await bench.waiting('webhook-retry');
+        expect(receiver.received).toHaveLength(attempt);
+        bench.clock.advance(9999);
+        expect(bench.clock.pending('webhook-retry')).toBe(1);
+        bench.clock.advance(1);
+      }
+      await bench.emulator.webhooksSettled();
+      expect(receiver.received.map((hook) => hook.body)).toEqual(Array(3).fill(receiver.received[0]?.body));
+      bench.clock.advance(3600_000);
+      await bench.emulator.webhooksSettled();
+      expect(receiver.received).toHaveLength(3);
+    },
+  );
 
   it('E103 attempts end with the first 2xx', async () => {
     const receiver = await startReceiver(503, 204);

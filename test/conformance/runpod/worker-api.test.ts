@@ -48,7 +48,10 @@ describe('taking', () => {
   it('E108 a take whose client disconnected before delivery does not consume the job', async () => {
     const bench = await startBench();
     const leaving = new AbortController();
-    const gone = bench.worker('gone').take(leaving.signal).catch(() => 'gone');
+    const gone = bench
+      .worker('gone')
+      .take(leaving.signal)
+      .catch(() => 'gone');
     await bench.waiting('job-take');
     // Disconnect and submit in the same turn: the emulator learns of both at about the same time.
     leaving.abort();
@@ -206,18 +209,21 @@ describe('results', () => {
   it.each([
     ['run', 10 * MIB],
     ['runsync', 20 * MIB],
-  ])('E113 job-done of a /%s job over its limit answers 400, and the job goes on; at the limit it is taken', async (route, limit) => {
-    const bench = await startBench();
-    const submitted = bench.send(`${route}?wait=1000`, { body: { input: {} } });
-    const { id } = await bench.worker().takeJob();
-    const bodyOf = (size: number): string => `{"output":"${'B'.repeat(size - '{"output":""}'.length)}"}`;
-    const over = await bench.worker().done(id, bodyOf(limit + 1));
-    expect([over.status, over.json]).toEqual([400, { error: `exceeded max body size of ${limit / MIB}MiB` }]);
-    expect((await bench.status(id)).json).toMatchObject({ status: 'IN_PROGRESS' });
-    expect((await bench.worker().done(id, bodyOf(limit))).status).toBe(200);
-    expect(String((await bench.status(id)).json['output'])).toHaveLength(limit - '{"output":""}'.length);
-    await submitted;
-  });
+  ])(
+    'E113 job-done of a /%s job over its limit answers 400, and the job goes on; at the limit it is taken',
+    async (route, limit) => {
+      const bench = await startBench();
+      const submitted = bench.send(`${route}?wait=1000`, { body: { input: {} } });
+      const { id } = await bench.worker().takeJob();
+      const bodyOf = (size: number): string => `{"output":"${'B'.repeat(size - '{"output":""}'.length)}"}`;
+      const over = await bench.worker().done(id, bodyOf(limit + 1));
+      expect([over.status, over.json]).toEqual([400, { error: `exceeded max body size of ${limit / MIB}MiB` }]);
+      expect((await bench.status(id)).json).toMatchObject({ status: 'IN_PROGRESS' });
+      expect((await bench.worker().done(id, bodyOf(limit))).status).toBe(200);
+      expect(String((await bench.status(id)).json['output'])).toHaveLength(limit - '{"output":""}'.length);
+      await submitted;
+    },
+  );
 
   it('E113 a chunk over 1 MiB answers 400, as does one without output', async () => {
     const bench = await startBench();
@@ -281,7 +287,9 @@ describe('workers', () => {
   it('E116 an unhealthy ping shows up in /health.workers.unhealthy until the worker takes a job again', async () => {
     const bench = await startBench();
     const worker = bench.worker();
-    const unhealthy = await worker.ping('&status=unhealthy&check=gpu&reason=RuntimeError%3A+no+GPU&runpod_version=1.12.0');
+    const unhealthy = await worker.ping(
+      '&status=unhealthy&check=gpu&reason=RuntimeError%3A+no+GPU&runpod_version=1.12.0',
+    );
     expect(unhealthy.status).toBe(200);
     expect((await bench.send('health')).json).toMatchObject({ workers: { unhealthy: 1, idle: 0, initializing: 0 } });
     expect(bench.emulator.inspect.workers()[0]?.unhealthy).toEqual({ check: 'gpu', reason: 'RuntimeError: no GPU' });
