@@ -4,7 +4,7 @@ import { imageBatchDeclarations } from './declarations/image-batch.ts';
 import { imageInput, numberInput } from './inputs.ts';
 import { Pacer } from './pacer.ts';
 import { commonUpscale } from './resample/common-upscale.ts';
-import { itemLength, newTensor, type Tensor } from './tensor.ts';
+import { itemLength, newTensor, requireMemory, type Tensor } from './tensor.ts';
 
 /** Numbers worked on between two looks at the clock. */
 const STRETCH = 1 << 18;
@@ -50,6 +50,8 @@ export const emptyImageNode: NodeDefinition = {
     const colour = inputs['color'] === undefined ? 0 : numberInput(inputs, 'color');
     const batch = inputs['batch_size'] === undefined ? 1 : numberInput(inputs, 'batch_size');
     const size = { height: numberInput(inputs, 'height'), width: numberInput(inputs, 'width') };
+    // The real node makes one plane per colour before it joins them: the first one is what fails.
+    requireMemory(batch * size.height * size.width);
     const image = newTensor({ kind: 'IMAGE', batch, ...size, channels: 3 });
     const parts = [(colour >> 16) & 0xff, (colour >> 8) & 0xff, colour & 0xff].map((part) => part / 0xff);
     image.data.set(parts);

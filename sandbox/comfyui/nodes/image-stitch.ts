@@ -73,7 +73,8 @@ function stitch(first: Tensor, second: Tensor, how: Stitching): Tensor {
   const { isHorizontal, gap } = how;
   const across = isHorizontal ? Math.max(first.height, second.height) : Math.max(first.width, second.width);
   const channels = Math.max(first.channels, second.channels);
-  const level = (image: Tensor): Tensor => stretchChannels(padAcross(image, across, isHorizontal, how.padding), channels);
+  const level = (image: Tensor): Tensor =>
+    stretchChannels(padAcross(image, across, isHorizontal, how.padding), channels);
   const [left, right] = how.isReversed ? [level(second), level(first)] : [level(first), level(second)];
   const length = isHorizontal ? left.width + gap + right.width : left.height + gap + right.height;
   const result = canvas(left, isHorizontal ? length : across, isHorizontal ? across : length, how.colour);

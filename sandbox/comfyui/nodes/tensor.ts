@@ -26,15 +26,19 @@ export interface TensorShape {
 /** The most numbers one tensor may hold (1 GiB of float32): the memory of the imagined machine. */
 export const MAX_TENSOR_ELEMENTS = 2 ** 28;
 
-/** Makes a tensor of zeros; raises what torch raises when the machine has no room for it. */
+/** Raises what torch raises when the machine has no room for so many numbers. */
+export function requireMemory(elements: number): void {
+  if (elements <= MAX_TENSOR_ELEMENTS) return;
+  throw new NodeError(
+    'RuntimeError',
+    `[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate ${elements * 4} bytes. Error code 12 (Cannot allocate memory)`,
+  );
+}
+
+/** Makes a tensor of zeros, if there is memory for it. */
 export function newTensor(shape: TensorShape): Tensor {
   const elements = shape.batch * shape.height * shape.width * shape.channels;
-  if (elements > MAX_TENSOR_ELEMENTS) {
-    throw new NodeError(
-      'RuntimeError',
-      `[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate ${elements * 4} bytes. Error code 12 (Cannot allocate memory)`,
-    );
-  }
+  requireMemory(elements);
   return { ...shapeOf(shape), data: new Float32Array(elements) };
 }
 

@@ -1,8 +1,8 @@
 import { copyFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { pictureDifference, readPixels } from '../../support/compare-pictures.ts';
 import { NodeBench } from '../../support/node-bench.ts';
 
 // Every graph was run by a real ComfyUI 0.3.64 on a CPU; its pictures are the truth here.
@@ -27,30 +27,6 @@ const caseSchema = z.object({
 const { cases } = z
   .object({ cases: z.array(caseSchema) })
   .parse(JSON.parse(await readFile(join(goldens, 'index.json'), 'utf8')));
-
-interface Pixels {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: number;
-  readonly data: Buffer;
-}
-
-async function readPixels(path: string): Promise<Pixels> {
-  const { data, info } = await sharp(path).raw().toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, channels: info.channels, data };
-}
-
-/** The biggest and the mean difference of a channel, in 1/255. */
-function difference(left: Buffer, right: Buffer): { readonly max: number; readonly mean: number } {
-  let max = 0;
-  let total = 0;
-  for (let i = 0; i < left.length; i++) {
-    const delta = Math.abs((left[i] ?? 0) - (right[i] ?? 0));
-    max = Math.max(max, delta);
-    total += delta;
-  }
-  return { max, mean: total / left.length };
-}
 
 /** Filters sum many products, in an order that is torch's own; cutting off the fraction then moves some bytes by one.
  * Everything that is not listed must be equal, byte by byte: Pillow's lanczos too. */
@@ -79,7 +55,7 @@ describe('the picture nodes make what a real ComfyUI makes', () => {
       expect([made.width, made.height]).toEqual(output.size);
       expect(made.channels).toBe(output.mode === 'RGBA' ? 4 : 3);
       expect(made.channels).toBe(real.channels);
-      const { max, mean } = difference(made.data, real.data);
+      const { max, mean } = pictureDifference(made, real);
       const allowed = largestMeanDifference[name];
       const figures = `${name}: at most ${max}, ${mean} on average`;
       expect(max, figures).toBeLessThanOrEqual(allowed === undefined ? 0 : 1);

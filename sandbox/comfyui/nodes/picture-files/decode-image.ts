@@ -5,6 +5,7 @@
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { NodeError } from '../../node-definition.ts';
 import { pythonQuote, readWholeFile } from '../read-file.ts';
+import { decodeBmp } from './decode-bmp.ts';
 import { readGifStructure } from './gif-structure.ts';
 import { readPngHeader } from './png-chunks.ts';
 import { repairPng } from './repair-png.ts';
@@ -40,22 +41,28 @@ export async function decodeImage(path: string): Promise<readonly Frame[]> {
   const bytes = await readWholeFile(path);
   const format = sniffFormat(bytes);
   if (format === undefined) throw unidentified(path);
+  if (format === 'bmp') {
+    const frame = decodeBmp(bytes);
+    if (frame === undefined) throw unidentified(path);
+    return [frame];
+  }
   const source = { path, bytes: format === 'png' ? repairPng(bytes) : bytes, format };
   const metadata = await readMetadata(source);
-  const pageHeight = metadata.pageHeight ?? metadata.height;
-  const pixels = metadata.width * pageHeight;
-  if (pixels > DECOMPRESSION_BOMB_PIXELS) {
-    throw new NodeError(
-      'PIL.Image.DecompressionBombError',
-      `Image size (${pixels} pixels) exceeds limit of ${DECOMPRESSION_BOMB_PIXELS} pixels, could be decompression bomb DOS attack.`,
-    );
-  }
+  refuseBomb(metadata.width * (metadata.pageHeight ?? metadata.height));
   try {
     return await decodeFrames(source, metadata);
   } catch (error) {
     if (error instanceof NodeError) throw error;
     throw new NodeError('OSError', 'broken data stream when reading image file', { cause: error });
   }
+}
+
+function refuseBomb(pixels: number): void {
+  if (pixels <= DECOMPRESSION_BOMB_PIXELS) return;
+  throw new NodeError(
+    'PIL.Image.DecompressionBombError',
+    `Image size (${pixels} pixels) exceeds limit of ${DECOMPRESSION_BOMB_PIXELS} pixels, could be decompression bomb DOS attack.`,
+  );
 }
 
 async function readMetadata(source: Source): Promise<Metadata> {
