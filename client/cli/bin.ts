@@ -1,0 +1,29 @@
+/** The process around the command line: arguments, signals, exit code. Started by bin/comfy-runpod.js. */
+import process from 'node:process';
+import { processEnvironment } from '../config.ts';
+import type { CliIo } from './io.ts';
+import { runCli } from './main.ts';
+
+const signals = ['SIGINT', 'SIGTERM'] as const;
+
+const io: CliIo = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  interactive: process.stderr.isTTY === true,
+  ...(process.stderr.columns > 0 && { columns: process.stderr.columns }),
+  environment: processEnvironment(),
+  folder: process.cwd(),
+  onInterrupt(listener) {
+    for (const signal of signals) process.on(signal, listener);
+    return () => {
+      for (const signal of signals) process.off(signal, listener);
+    };
+  },
+};
+
+// `comfy-runpod run ... | head` closes stdout early: that is no crash.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+process.exitCode = await runCli(process.argv.slice(2), io);

@@ -1,0 +1,53 @@
+/** What every command is given: the world, the flags they share, and the one way to print a result. */
+import { ComfyRunpodError } from '../../shared/index.ts';
+import { type ClientConfig, type Environment, readClientConfig, withDotEnv } from '../config.ts';
+import type { CliIo } from './io.ts';
+import { type Palette, palette } from './terminal-text.ts';
+
+/** One run of one command. */
+export interface CommandContext {
+  readonly io: CliIo;
+  /** One JSON document on stdout, also on failure. */
+  readonly json: boolean;
+  readonly paint: Palette;
+  /** The process environment over `.env`. */
+  readonly environment: Environment;
+  readonly config: () => ClientConfig;
+  /** Prints the result of a command: `document` with --json, else `text`. */
+  readonly print: (text: string, document: object) => void;
+  /** A line on stderr. */
+  readonly note: (text: string) => void;
+}
+
+/** Reads `.env` and makes the context. */
+export async function createContext(io: CliIo, json: boolean): Promise<CommandContext> {
+  const environment = await withDotEnv(io.environment, io.folder);
+  return {
+    io,
+    json,
+    environment,
+    paint: palette(io.interactive, environment),
+    config: () => readClientConfig(environment),
+    print: (text, document) => io.stdout.write(json ? `${JSON.stringify(document)}\n` : text),
+    note: (text) => io.stderr.write(`${text}\n`),
+  };
+}
+
+/** The configuration of a command that needs a real endpoint (or a `comfy-runpod dev` elsewhere). Throws `CONFIG_MISSING`. */
+export function configuredEndpoint(context: CommandContext): Extract<ClientConfig, { kind: 'runpod' }> {
+  const config = context.config();
+  if (config.kind === 'runpod') return config;
+  throw new ComfyRunpodError('CONFIG_MISSING', 'Neither RUNPOD_API_KEY nor RUNPOD_ENDPOINT_ID is set.', {
+    nextStep:
+      'Set both in the environment or in .env; or start `comfy-runpod dev` and set what it prints; `comfy-runpod run` alone needs neither.',
+  });
+}
+
+/** A number of seconds from an option, as milliseconds. Throws `USAGE`. */
+export function secondsOption(text: string, name: string, min: number, max: number): number {
+  const value = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || value < min || value > max) {
+    throw new ComfyRunpodError('USAGE', `${name} takes a number of seconds from ${min} to ${max}.`);
+  }
+  return Math.round(value * 1000);
+}

@@ -1,0 +1,100 @@
+/** The commands that talk to a configured endpoint: submit, status, wait, cancel, health. */
+import { resolve } from 'node:path';
+import { isTerminalStatus, type JobView, readProgressEvent } from '../../../shared/index.ts';
+import { type Client, createClient } from '../../client.ts';
+import { readJobResult } from '../../job-result.ts';
+import { type CommandContext, configuredEndpoint } from '../command-context.ts';
+import { followToEnd } from '../follow-to-end.ts';
+import { errorDocument } from '../render/error-text.ts';
+import { oneLine } from '../terminal-text.ts';
+import { type SubmitFlags, submitFromFlags } from './submit-flags.ts';
+
+/** Runs `use` with a client for the configured endpoint; Ctrl-C ends its requests when `interruptible`. */
+async function withClient<T>(context: CommandContext, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = createClient(configuredEndpoint(context).options);
+  try {
+    return await use(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** `submit`: prints the id. */
+export function submitCommand(workflow: string, flags: SubmitFlags, context: CommandContext): Promise<number> {
+  return withClient(context, async (client) => {
+    const job = await submitFromFlags(
+      workflow,
+      flags,
+      { client, kind: 'runpod' },
+      context,
+      new AbortController().signal,
+    );
+    context.print(`${job.id}\n`, { ok: true, jobId: job.id });
+    return 0;
+  });
+}
+
+/** `status ID`: one line. */
+export function statusCommand(id: string, context: CommandContext): Promise<number> {
+  return withClient(context, async (client) => {
+    const view = await client.job(id).status();
+    context.print(`${statusLine(view)}\n`, statusDocument(view));
+    return 0;
+  });
+}
+
+function statusLine(view: JobView): string {
+  const progress = readProgressEvent(view.output);
+  const share = progress?.fraction === undefined ? '' : ` ${Math.floor(progress.fraction * 100)}%`;
+  const doing = progress === undefined ? '' : ` ${progress.phase}${share}`;
+  const failure = isTerminalStatus(view.status) ? failureOf(view) : undefined;
+  return oneLine(
+    `${view.id} ${view.status}${doing}${failure === undefined ? '' : ` ${failure.code}: ${failure.message}`}`,
+    500,
+  );
+}
+
+function failureOf(view: JobView) {
+  const result = readJobResult(view);
+  return result.kind === 'succeeded' || result.kind === 'cancelled' ? undefined : result.error;
+}
+
+/** The view without the pictures in it. */
+function statusDocument(view: JobView): object {
+  const { output, error: _, ...rest } = view;
+  const progress = readProgressEvent(output);
+  const failure = isTerminalStatus(view.status) ? failureOf(view) : undefined;
+  return {
+    ok: true,
+    job: { ...rest, ...(progress && { progress }), ...(failure && { error: errorDocument(failure) }) },
+  };
+}
+
+/** `wait ID`: follows the job and saves its files. Ctrl-C leaves the job alone: it was submitted to run on its own. */
+export function waitCommand(id: string, flags: { readonly out: string }, context: CommandContext): Promise<number> {
+  return withClient(context, (client) =>
+    followToEnd(client.job(id), { folder: resolve(context.io.folder, flags.out), cancelOnInterrupt: false }, context),
+  );
+}
+
+/** `cancel ID`. */
+export function cancelCommand(id: string, context: CommandContext): Promise<number> {
+  return withClient(context, async (client) => {
+    const view = await client.job(id).cancel();
+    context.print(`${view.id} ${oneLine(view.status, 40)}\n`, { ok: true, job: { id: view.id, status: view.status } });
+    return 0;
+  });
+}
+
+/** `health`: counters of jobs and workers. */
+export function healthCommand(context: CommandContext): Promise<number> {
+  return withClient(context, async (client) => {
+    const health = await client.health();
+    const row = (counters: Readonly<Record<string, number>>) =>
+      Object.entries(counters)
+        .map(([name, value]) => `${name} ${value}`)
+        .join('  ');
+    context.print(`jobs     ${row(health.jobs)}\nworkers  ${row(health.workers)}\n`, { ok: true, ...health });
+    return 0;
+  });
+}

@@ -1,0 +1,104 @@
+/** `run`: from a workflow file to files on disk, wherever the job runs. */
+import { resolve } from 'node:path';
+import { ComfyRunpodError, exitCodes } from '../../../shared/index.ts';
+import type { CommandContext } from '../command-context.ts';
+import { followToEnd } from '../follow-to-end.ts';
+import { type ComfyFolders, openTarget, type Target } from '../target.ts';
+import { type SubmitFlags, submitFromFlags } from './submit-flags.ts';
+
+/** Parsed flags of `run`. */
+export interface RunFlags extends SubmitFlags {
+  readonly out: string;
+  readonly sandbox?: boolean;
+  readonly comfyUrl?: string;
+  readonly comfyInputDir?: string;
+  readonly comfyOutputDir?: string;
+  readonly comfyTempDir?: string;
+}
+
+/** Folders named by flags, as absolute paths. */
+export function comfyFolders(
+  flags: Pick<RunFlags, 'comfyInputDir' | 'comfyOutputDir' | 'comfyTempDir'>,
+  folder: string,
+): ComfyFolders {
+  const { comfyInputDir, comfyOutputDir, comfyTempDir } = flags;
+  return {
+    ...(comfyInputDir !== undefined && { input: resolve(folder, comfyInputDir) }),
+    ...(comfyOutputDir !== undefined && { output: resolve(folder, comfyOutputDir) }),
+    ...(comfyTempDir !== undefined && { temp: resolve(folder, comfyTempDir) }),
+  };
+}
+
+/** Runs one workflow. Answers with the exit code. */
+export async function runCommand(workflow: string, flags: RunFlags, context: CommandContext): Promise<number> {
+  const { sandbox, comfyUrl } = flags;
+  const target = await openTarget(
+    {
+      folders: comfyFolders(flags, context.io.folder),
+      ...(sandbox && { sandbox }),
+      ...(comfyUrl !== undefined && { comfyUrl }),
+    },
+    context,
+  );
+  try {
+    return await runOn(target, workflow, flags, context);
+  } finally {
+    await target.close();
+  }
+}
+
+/** Runs one workflow on an opened target. */
+export async function runOn(
+  target: Target,
+  workflow: string,
+  flags: SubmitFlags & { readonly out: string },
+  context: CommandContext,
+): Promise<number> {
+  const preparing = new AbortController();
+  let presses = 0;
+  const leave = Promise.withResolvers<'left'>();
+  const unsubscribe = context.io.onInterrupt(() => {
+    presses += 1;
+    preparing.abort(new ComfyRunpodError('JOB_CANCELLED', 'Interrupted before the job was submitted.'));
+    if (presses === 1) context.note('Interrupted: the job is cancelled as soon as its id is known.');
+    else leave.resolve('left');
+  });
+  try {
+    const submitted = submitFromFlags(workflow, flags, target, context, preparing.signal);
+    const job = await Promise.race([submitted, leave.promise]);
+    if (job === 'left') {
+      // Whatever becomes of the submit, nobody is there any more to be told.
+      submitted.catch(() => undefined);
+      context.note('Left while the job was being submitted; it may or may not be queued.');
+      return exitCodes.interrupted;
+    }
+    unsubscribe();
+    return await followToEnd(
+      job,
+      {
+        folder: resolve(context.io.folder, flags.out),
+        cancelOnInterrupt: true,
+        alreadyInterrupted: presses > 0,
+        explain: (error) => (target.kind === 'sandbox' ? explainSandbox(error) : error),
+      },
+      context,
+    );
+  } finally {
+    unsubscribe();
+  }
+}
+
+/** The stand-in computes pictures but no models: say so where a workflow asks for more. */
+export function explainSandbox(error: ComfyRunpodError): ComfyRunpodError {
+  if (error.code !== 'WORKFLOW_UNKNOWN_NODE') return error;
+  return new ComfyRunpodError(
+    error.code,
+    `${error.message} The sandbox has image nodes only, no models or custom nodes.`,
+    {
+      issues: error.issues,
+      details: error.details,
+      nextStep:
+        'Name a real ComfyUI with --comfy-url URL, or a RunPod endpoint with RUNPOD_API_KEY and RUNPOD_ENDPOINT_ID.',
+    },
+  );
+}

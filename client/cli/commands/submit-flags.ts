@@ -1,0 +1,79 @@
+/** The flags that `run` and `submit` share, and the job they make. */
+import { type Command, Option } from 'commander';
+import { limits } from '../../../shared/index.ts';
+import type { JobHandle } from '../../job-handle.ts';
+import { prepareJob } from '../../submit/prepare-job.ts';
+import type { JobPolicy, SubmitRoute } from '../../transport/transport.ts';
+import { type CommandContext, secondsOption } from '../command-context.ts';
+import type { Target } from '../target.ts';
+
+/** Parsed flags. */
+export interface SubmitFlags {
+  readonly image: readonly string[];
+  readonly debug?: boolean;
+  readonly metadata?: 'strip' | 'keep';
+  readonly timeout?: string;
+  readonly runsync?: boolean;
+  readonly allowExistingInputs?: boolean;
+}
+
+/** Time RunPod gives the job beyond its own limit, so that the worker's report of it arrives first. */
+const reportMarginMs = 30_000;
+
+/** Adds the flags. */
+export function addSubmitFlags(command: Command): Command {
+  const collect = (value: string, previous: readonly string[]) => [...previous, value];
+  const image = new Option(
+    '-i, --image <[NODE=]FILE>',
+    'picture for the next node that loads one, or for the named node; repeatable',
+  )
+    .argParser(collect)
+    .default([], 'none');
+  const metadata = new Option(
+    '--metadata <mode>',
+    'remove prompt and workflow from the results, or keep them (default: strip)',
+  ).choices(['strip', 'keep']);
+  return command
+    .argument('[pictures...]', 'more pictures, the same as --image')
+    .addOption(image)
+    .addOption(metadata)
+    .option('--allow-existing-inputs', 'nodes without a picture may name files that the ComfyUI there already has')
+    .option('--timeout <seconds>', 'longest run on the worker')
+    .option('--runsync', 'submit with /runsync: 20 MB each way instead of 10, the result is kept for a minute only')
+    .option('--debug', "keep the job's files on the worker instead of wiping them");
+}
+
+/** Builds the job from the flags and submits it. Nothing is sent when anything is wrong. */
+export async function submitFromFlags(
+  workflow: string,
+  flags: SubmitFlags,
+  target: Pick<Target, 'client' | 'kind'>,
+  context: CommandContext,
+  signal: AbortSignal,
+): Promise<JobHandle> {
+  const route: SubmitRoute = flags.runsync ? 'runsync' : 'run';
+  const executionMs = flags.timeout === undefined ? undefined : executionTime(flags.timeout);
+  const bodyLimit = route === 'run' ? limits.runBodyBytes : limits.runsyncBodyBytes;
+  const input = await prepareJob({
+    workflow,
+    pictures: flags.image,
+    folder: context.io.folder,
+    allowExisting: flags.allowExistingInputs === true || target.kind === 'direct',
+    bodyLimit: target.kind === 'direct' ? Number.POSITIVE_INFINITY : bodyLimit,
+    signal,
+    ...(flags.debug === true && { debug: true }),
+    ...(flags.metadata !== undefined && { metadata: flags.metadata }),
+    ...(executionMs !== undefined && { executionMs }),
+  });
+  // Without the signal: a submit that is cut off in the middle is the one thing that can't be cleaned up afterwards.
+  return target.client.submit(input, { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) });
+}
+
+function executionTime(text: string): number {
+  return secondsOption(text, '--timeout', 1, limits.executionTimeoutMs.max / 1000);
+}
+
+function policyFor(executionMs: number): JobPolicy {
+  const { min, max } = limits.executionTimeoutMs;
+  return { executionTimeout: Math.min(max, Math.max(min, executionMs + reportMarginMs)) };
+}

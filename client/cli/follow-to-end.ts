@@ -1,0 +1,123 @@
+/**
+ * Follows one job to its end for a person: progress, Ctrl-C, files on disk. Used by run, wait and demo.
+ *
+ * Ctrl-C: the first asks RunPod to cancel the job and goes on watching, because a job is only stopped when RunPod says so; the second stops
+ * watching and leaves the job to itself.
+ */
+import { type ComfyRunpodError, exitCodes, isComfyRunpodError } from '../../shared/index.ts';
+import type { JobHandle } from '../job-handle.ts';
+import type { JobResult } from '../job-result.ts';
+import { type SavedFile, saveArtifacts } from '../results/save-artifacts.ts';
+import type { CommandContext } from './command-context.ts';
+import { errorDocument, errorText } from './render/error-text.ts';
+import { createProgressView, type ProgressView } from './render/progress-view.ts';
+import { filesDocument, resultText, shownPath, successDocument } from './render/result-text.ts';
+
+/** What to do with the end. */
+export interface FollowToEnd {
+  /** Absolute folder for the files. */
+  readonly folder: string;
+  /** Changes an error before it is shown, for example to add a hint. */
+  readonly explain?: (error: ComfyRunpodError) => ComfyRunpodError;
+  /** Cancel the job at the first Ctrl-C. Otherwise the first stops watching. */
+  readonly cancelOnInterrupt: boolean;
+  /** Ctrl-C that was pressed before there was a job. */
+  readonly alreadyInterrupted?: boolean;
+}
+
+/** Thrown as the reason of a wait that the person left. */
+class Detached extends Error {}
+
+/** Follows the job and answers with the exit code. Throws coded errors of the wait itself. */
+export async function followToEnd(job: JobHandle, options: FollowToEnd, context: CommandContext): Promise<number> {
+  const view = createProgressView(context.io);
+  const detach = new AbortController();
+  let presses = 0;
+  const press = () => {
+    presses += 1;
+    if (options.cancelOnInterrupt && presses === 1) void cancelRemote(job, view, detach.signal);
+    else detach.abort(new Detached());
+  };
+  const unsubscribe = context.io.onInterrupt(press);
+  if (options.alreadyInterrupted) press();
+  try {
+    const result = await watch(job, view, detach.signal);
+    view.finish();
+    return await conclude(result, options, context, detach.signal);
+  } catch (error) {
+    view.finish();
+    if (!detach.signal.aborted) throw error;
+    const text = `Left job ${job.id}, which may still run. Wait again: comfy-runpod wait ${job.id}`;
+    if (context.json) context.print('', { ok: false, jobId: job.id, error: { code: 'INTERRUPTED', message: text } });
+    context.note(text);
+    return exitCodes.interrupted;
+  } finally {
+    unsubscribe();
+  }
+}
+
+async function watch(job: JobHandle, view: ProgressView, signal: AbortSignal): Promise<JobResult> {
+  for await (const event of job.events({ signal })) {
+    view.show(event);
+    if (event.type === 'end') return event.result;
+  }
+  signal.throwIfAborted();
+  return job.wait({ signal });
+}
+
+async function cancelRemote(job: JobHandle, view: ProgressView, signal: AbortSignal): Promise<void> {
+  view.note(`Cancelling job ${job.id} (Ctrl-C again leaves it running) ...`);
+  try {
+    await job.cancel({ signal });
+  } catch (error) {
+    if (signal.aborted) return;
+    const code = isComfyRunpodError(error) ? error.code : 'INTERNAL';
+    view.note(`The job could not be cancelled (${code}); it goes on. Ctrl-C again stops watching it.`);
+  }
+}
+
+async function conclude(
+  result: JobResult,
+  options: FollowToEnd,
+  context: CommandContext,
+  signal: AbortSignal,
+): Promise<number> {
+  if (result.kind === 'succeeded') {
+    const files = await saveArtifacts(result.envelope.artifacts, { folder: options.folder, signal });
+    for (const warning of result.envelope.receipt.warnings ?? []) {
+      context.note(`warning: ${warning.node === undefined ? '' : `node ${warning.node}: `}${warning.message}`);
+    }
+    context.print(
+      resultText(files, result.envelope, context.io.folder),
+      successDocument(result.jobId, files, result.envelope, result.times),
+    );
+    return exitCodes.success;
+  }
+  const error = options.explain?.(result.error) ?? result.error;
+  const partial = result.kind === 'failed' ? await savePartial(result, options, context, signal) : [];
+  if (context.json) {
+    context.print('', { ok: false, jobId: result.jobId, error: errorDocument(error), files: filesDocument(partial) });
+  }
+  context.io.stderr.write(errorText(error, context.paint));
+  return error.policy.exitCode;
+}
+
+/** Saves what was made before a failure; that this fails too is only noted, because the job's own error is the news. */
+async function savePartial(
+  result: Extract<JobResult, { kind: 'failed' }>,
+  options: FollowToEnd,
+  context: CommandContext,
+  signal: AbortSignal,
+): Promise<SavedFile[]> {
+  const artifacts = result.partial?.artifacts ?? [];
+  if (artifacts.length === 0) return [];
+  try {
+    const files = await saveArtifacts(artifacts, { folder: options.folder, signal });
+    for (const file of files) context.note(`made before the failure: ${shownPath(file.path, context.io.folder)}`);
+    return files;
+  } catch (error) {
+    const code = isComfyRunpodError(error) ? error.code : 'INTERNAL';
+    context.note(`What was made before the failure could not be saved (${code}).`);
+    return [];
+  }
+}

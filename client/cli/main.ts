@@ -1,0 +1,58 @@
+/**
+ * The command line as a function: arguments and a world in, an exit code out. bin.ts gives it the real process. It never throws: every failure
+ * becomes one message with a code and a next step, and the exit code of that code's row.
+ */
+import { CommanderError } from 'commander';
+import { ComfyRunpodError, exitCodes, toComfyRunpodError } from '../../shared/index.ts';
+import { createContext } from './command-context.ts';
+import type { CliIo } from './io.ts';
+import { createProgram } from './program.ts';
+import { errorDocument, errorText } from './render/error-text.ts';
+import { palette } from './terminal-text.ts';
+
+/** Runs one command. `argv` has no program name in it. Resolves with the exit code. */
+export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+  const json = argv.includes('--json');
+  let exitCode: number = exitCodes.success;
+  const program = createProgram(async (wantsJson, act) => {
+    exitCode = await act(await createContext(io, wantsJson));
+  });
+  let complaint = '';
+  const output = {
+    writeOut: (text: string) => void io.stdout.write(text),
+    writeErr: (text: string) => {
+      complaint += text;
+    },
+  };
+  for (const command of [program, ...program.commands]) command.exitOverride().configureOutput(output);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.success;
+    return report(error instanceof CommanderError ? usageError(error, complaint) : toComfyRunpodError(error), json, io);
+  }
+}
+
+/** Prints an error the way that was asked for. */
+function report(error: ComfyRunpodError, json: boolean, io: CliIo): number {
+  if (json) io.stdout.write(`${JSON.stringify({ ok: false, error: errorDocument(error) })}\n`);
+  io.stderr.write(errorText(error, palette(io.interactive, io.environment)));
+  return error.policy.exitCode;
+}
+
+function usageError(error: CommanderError, complaint: string): ComfyRunpodError {
+  // No command at all: commander puts the whole help on stderr, and that is what helps.
+  if (error.code === 'commander.help')
+    return new ComfyRunpodError('USAGE', `A command is missing.\n\n${complaint.trim()}\n`);
+  const sentence = (
+    complaint
+      .split('\n')
+      .filter((line) => line.trim() !== '' && !line.startsWith('(see '))
+      .join(' ') || error.message
+  )
+    .replace(/^error: /, '')
+    .trim();
+  const text = sentence.charAt(0).toUpperCase() + sentence.slice(1);
+  return new ComfyRunpodError('USAGE', /[.?)]$/.test(text) ? text : `${text}.`);
+}

@@ -1,0 +1,105 @@
+/**
+ * Shows what happens to a job: one line that is redrawn on a terminal, a line per change elsewhere. Writes to stderr only; stdout is for
+ * results.
+ */
+import type { ProgressEvent } from '../../../shared/index.ts';
+import type { JobEvent } from '../../job-events.ts';
+import type { CliIo } from '../io.ts';
+import { oneLine } from '../terminal-text.ts';
+
+/** Shows events until it is finished. */
+export interface ProgressView {
+  show(event: JobEvent): void;
+  /** A line of its own between the progress. */
+  note(text: string): void;
+  /** Clears what was drawn. Idempotent. */
+  finish(): void;
+}
+
+const statusTexts: Readonly<Record<string, string>> = {
+  IN_QUEUE: 'waiting in the queue',
+  IN_PROGRESS: 'taken by a worker',
+};
+
+const phaseTexts: Readonly<Record<ProgressEvent['phase'], string>> = {
+  starting: 'ComfyUI is starting',
+  staging: 'placing files',
+  queued: "waiting in ComfyUI's queue",
+  running: 'running',
+  collecting: 'collecting results',
+  delivering: 'sending results',
+};
+
+const barWidth = 20;
+
+/** Creates the view that fits the terminal. */
+export function createProgressView(io: CliIo): ProgressView {
+  return io.interactive ? drawnView(io) : lineView(io);
+}
+
+function statusText(event: Extract<JobEvent, { type: 'status' }>): string {
+  const text = statusTexts[event.status] ?? oneLine(event.status, 40).toLowerCase();
+  return event.retries > 0 ? `${text} (attempt ${event.retries + 1})` : text;
+}
+
+/** `running: Sharpen (node 3) 4/20` */
+function progressText(progress: ProgressEvent): string {
+  const { phase, node, step } = progress;
+  if (phase !== 'running' || node === undefined) return phaseTexts[phase];
+  const steps = step === undefined || step.max <= 1 ? '' : ` ${step.value}/${step.max}`;
+  return `${phaseTexts[phase]}: ${oneLine(node.title, 40)} (node ${oneLine(node.id, 20)})${steps}`;
+}
+
+function lineView(io: CliIo): ProgressView {
+  let last = '';
+  const line = (text: string) => {
+    if (text === last) return;
+    last = text;
+    io.stderr.write(`${text}\n`);
+  };
+  return {
+    show(event) {
+      if (event.type === 'status' && statusTexts[event.status] !== undefined) line(statusText(event));
+      // Steps would be a line each.
+      if (event.type === 'progress') {
+        const { step: _, ...rest } = event.progress;
+        line(progressText(rest));
+      }
+    },
+    note: (text) => io.stderr.write(`${text}\n`),
+    finish: () => undefined,
+  };
+}
+
+function drawnView(io: CliIo): ProgressView {
+  let drawn = false;
+  let text = '';
+  let fraction: number | undefined;
+  const clear = () => {
+    if (drawn) io.stderr.write('\r\u001b[2K');
+    drawn = false;
+  };
+  const draw = () => {
+    const filled = Math.round((fraction ?? 0) * barWidth);
+    const bar = `[${'#'.repeat(filled)}${'.'.repeat(barWidth - filled)}]`;
+    const percent = fraction === undefined ? '    ' : `${String(Math.floor(fraction * 100)).padStart(3)}%`;
+    io.stderr.write(`\r\u001b[2K${oneLine(`${bar} ${percent} ${text}`, Math.max(20, (io.columns ?? 80) - 1))}`);
+    drawn = true;
+  };
+  return {
+    show(event) {
+      if (event.type === 'end') return;
+      if (event.type === 'status') text = statusText(event);
+      else {
+        text = progressText(event.progress);
+        fraction = event.progress.fraction ?? fraction;
+      }
+      draw();
+    },
+    note(line) {
+      clear();
+      io.stderr.write(`${line}\n`);
+    },
+    finish: clear,
+  };
+}

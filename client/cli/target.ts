@@ -1,0 +1,85 @@
+/** Where a job runs: RunPod, the sandbox in this process, or a ComfyUI that is driven directly. */
+import { ComfyRunpodError } from '../../shared/index.ts';
+import { type Client, createClient } from '../client.ts';
+import type { CommandContext } from './command-context.ts';
+
+/** Folders of a ComfyUI that shares this machine's disk. */
+export interface ComfyFolders {
+  readonly input?: string;
+  readonly output?: string;
+  readonly temp?: string;
+}
+
+/** What the flags of `run` and `demo` say about the place. */
+export interface TargetFlags {
+  readonly sandbox?: boolean;
+  readonly comfyUrl?: string;
+  readonly folders?: ComfyFolders;
+}
+
+/** An opened place. */
+export interface Target {
+  readonly kind: 'runpod' | 'sandbox' | 'direct';
+  readonly client: Client;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the place: --comfy-url, else --sandbox, else the configured endpoint, else the sandbox, which is then said. The sandbox and the
+ * worker are loaded only when they are needed.
+ */
+export async function openTarget(flags: TargetFlags, context: CommandContext): Promise<Target> {
+  if (flags.comfyUrl !== undefined && flags.sandbox) {
+    throw new ComfyRunpodError('USAGE', '--sandbox and --comfy-url exclude each other.');
+  }
+  if (flags.comfyUrl !== undefined) return openDirect(flags.comfyUrl, flags.folders ?? {}, context);
+  if (flags.folders && Object.keys(flags.folders).length > 0) {
+    throw new ComfyRunpodError('USAGE', 'The --comfy-*-dir options need --comfy-url.');
+  }
+  if (!flags.sandbox) {
+    const config = context.config();
+    if (config.kind === 'runpod') {
+      const client = createClient(config.options);
+      return { kind: 'runpod', client, close: () => client.close() };
+    }
+    context.note(
+      'No RUNPOD_API_KEY and RUNPOD_ENDPOINT_ID: using the sandbox on this machine. Nothing is sent to a cloud.',
+    );
+  } else {
+    context.note('Using the sandbox on this machine. Nothing is sent to a cloud.');
+  }
+  return openSandbox({}, context);
+}
+
+/** Starts the whole chain on this machine: RunPod emulator, worker, and the ComfyUI stand-in or the ComfyUI at `comfyUrl`. */
+export async function openSandbox(
+  options: { readonly comfyUrl?: string; readonly folders?: ComfyFolders },
+  context: CommandContext,
+): Promise<Target> {
+  const { startLocalStack } = await import('./local-stack.ts');
+  const stack = await startLocalStack({ ...options, environment: context.environment });
+  const client = createClient(stack.clientOptions);
+  return {
+    kind: options.comfyUrl === undefined ? 'sandbox' : 'direct',
+    client,
+    close: async () => {
+      await client.close();
+      await stack.close();
+    },
+  };
+}
+
+async function openDirect(comfyUrl: string, folders: ComfyFolders, context: CommandContext): Promise<Target> {
+  const { startDirect } = await import('./local-stack.ts');
+  const direct = await startDirect({ comfyUrl, folders, environment: context.environment });
+  const client = createClient(direct.clientOptions);
+  context.note(`Driving the ComfyUI at ${new URL(comfyUrl).host} directly.`);
+  return {
+    kind: 'direct',
+    client,
+    close: async () => {
+      await client.close();
+      await direct.close();
+    },
+  };
+}
