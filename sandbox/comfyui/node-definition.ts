@@ -102,6 +102,8 @@ export interface SavePath {
 export interface NodeContext extends DeclarationContext {
   readonly nodeId: string;
   readonly promptId: string;
+  /** Which call of a list-mapped node this is, from 0; part of expansion ids. */
+  readonly callIndex: number;
   /** The executed graph as the `prompt` metadata entry holds it, already encoded like Python's `json.dumps` does. */
   promptJson(): string;
   /** `extra_pnginfo` of the request: each key with its value encoded like `json.dumps`; empty when none was given. */

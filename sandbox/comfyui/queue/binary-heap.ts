@@ -1,0 +1,84 @@
+// A binary min-heap laid out and sifted like Python's heapq, because `/queue` shows the array as it lies and because ties
+// fail at the moment two equal entries are compared (ComfyUI protocol notes §1.3.1, §1.4).
+// Invariant: an exception of the comparison leaves the entry appended, as Python does.
+
+/** `heapq` over an array of its own. */
+export class BinaryHeap<T> {
+  private items: T[] = [];
+  private readonly isBefore: (a: T, b: T) => boolean;
+
+  constructor(isBefore: (a: T, b: T) => boolean) {
+    this.isBefore = isBefore;
+  }
+
+  get size(): number {
+    return this.items.length;
+  }
+
+  /** The entries in heap order. */
+  entries(): readonly T[] {
+    return this.items;
+  }
+
+  push(item: T): void {
+    this.items.push(item);
+    this.moveUp(0, this.items.length - 1);
+  }
+
+  pop(): T | undefined {
+    const last = this.items.pop();
+    const first = this.items[0];
+    if (last === undefined || first === undefined) return last;
+    this.items[0] = last;
+    this.sinkFrom(0);
+    return first;
+  }
+
+  clear(): void {
+    this.items = [];
+  }
+
+  /** Removes the first entry that matches, then rebuilds the heap. Tells whether there was one. */
+  remove(matches: (item: T) => boolean): boolean {
+    const index = this.items.findIndex(matches);
+    if (index === -1) return false;
+    this.items.splice(index, 1);
+    for (let at = Math.floor(this.items.length / 2) - 1; at >= 0; at -= 1) this.sinkFrom(at);
+    return true;
+  }
+
+  private moveUp(top: number, from: number): void {
+    const item = this.items[from];
+    if (item === undefined) return;
+    let at = from;
+    while (at > top) {
+      const parentAt = (at - 1) >> 1;
+      const parent = this.items[parentAt];
+      if (parent === undefined || !this.isBefore(item, parent)) break;
+      this.items[at] = parent;
+      at = parentAt;
+    }
+    this.items[at] = item;
+  }
+
+  /** heapq's way down: always to a leaf along the smaller children, then up again. */
+  private sinkFrom(top: number): void {
+    const item = this.items[top];
+    if (item === undefined) return;
+    let at = top;
+    for (;;) {
+      let childAt = 2 * at + 1;
+      let child = this.items[childAt];
+      if (child === undefined) break;
+      const right = this.items[childAt + 1];
+      if (right !== undefined && !this.isBefore(child, right)) {
+        childAt += 1;
+        child = right;
+      }
+      this.items[at] = child;
+      at = childAt;
+    }
+    this.items[at] = item;
+    this.moveUp(top, at);
+  }
+}
