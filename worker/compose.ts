@@ -1,11 +1,20 @@
 /** Joins configuration, ComfyUI and the job runner: the one place that knows how the folders of the worker fit together. */
-import type { WorkerConfig } from './config.ts';
+import { ResourceStack } from '../shared/index.ts';
+import { type ComfyConnection, type ComfySource, connectComfy } from './comfy/index.ts';
+import type { ComfyConfig, WorkerConfig } from './config.ts';
+import { createJobRunner } from './job/index.ts';
 import type { JobRunner, Logger } from './types.ts';
+import {
+  chooseWorkspaceRoot,
+  createRemoteWorkspace,
+  createSharedWorkspace,
+  type Workspace,
+} from './workspace/index.ts';
 
 /** A runner and what it holds. */
 export interface ComposedRunner {
   readonly runner: JobRunner;
-  /** Ends ComfyUI when the worker started it, and wipes the workspace. Idempotent. */
+  /** Ends ComfyUI when the worker started it, and gives the workspace back. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -14,3 +23,63 @@ export interface ComposedRunner {
  * first job. `signal` is aborted when the process ends.
  */
 export type RunnerFactory = (config: WorkerConfig, logger: Logger, signal: AbortSignal) => Promise<ComposedRunner>;
+
+/** The factory of the product. Throws `WORKSPACE_FAILED` when there is no folder to work in. */
+export const createRunner: RunnerFactory = async (config, logger, signal) => {
+  signal.throwIfAborted();
+  const owned = new ResourceStack();
+  try {
+    const { comfy, workspace } = await open(config, logger, owned);
+    await workspace.prepare();
+    owned.defer(() => workspace.close());
+    const swept = sweep(workspace, logger);
+    const workerId = config.runpod?.workerId ?? 'local';
+    const jobs = createJobRunner({ comfy, workspace, logger, workerId, stallMs: config.stallTimeoutMs });
+    const runner: JobRunner = {
+      // Leftovers of an earlier process are wiped while ComfyUI boots, and in any case before the first job writes.
+      run: (job, context) => swept.then(() => jobs.run(job, context)),
+    };
+    return { runner, close: () => owned.close() };
+  } catch (error) {
+    await owned.close();
+    throw error;
+  }
+};
+
+async function open(
+  config: WorkerConfig,
+  logger: Logger,
+  owned: ResourceStack,
+): Promise<{ comfy: ComfyConnection; workspace: Workspace }> {
+  const connect = (source: ComfySource) => {
+    const comfy = connectComfy({ source, logger, startTimeoutMs: config.comfy.startTimeoutMs });
+    owned.defer(() => comfy.close());
+    return comfy;
+  };
+  if (config.comfy.kind === 'attach') {
+    const { url, directories } = config.comfy;
+    const comfy = connect({ kind: 'attach', url });
+    return { comfy, workspace: directories ? createSharedWorkspace(directories) : createRemoteWorkspace(comfy) };
+  }
+  return openStarted(config.comfy, connect, logger);
+}
+
+async function openStarted(
+  config: Extract<ComfyConfig, { kind: 'start' }>,
+  connect: (source: ComfySource) => ComfyConnection,
+  logger: Logger,
+): Promise<{ comfy: ComfyConnection; workspace: Workspace }> {
+  const { directories, warning, freeBytes } = await chooseWorkspaceRoot(config.workspaceDir);
+  if (warning !== undefined) logger.warn({ freeBytes }, warning);
+  const { dir, python, port, args, environment } = config;
+  const { input, output, temp } = directories;
+  return {
+    comfy: connect({ kind: 'start', dir, python, port, args, environment, directories }),
+    workspace: createSharedWorkspace({ input, output, temp }),
+  };
+}
+
+async function sweep(workspace: Workspace, logger: Logger): Promise<void> {
+  const files = await workspace.sweep();
+  if (files > 0) logger.info({ count: files }, 'Files that an earlier worker left behind are wiped.');
+}

@@ -20,8 +20,8 @@ export interface LaunchOptions {
   readonly port: number;
   readonly args: readonly string[];
   readonly directories: ComfyDirectories;
-  /** Environment of the process before RunPod's own variables are taken out. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Environment of the process. Custom nodes run in it: it must not hold the worker's keys. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly stopMs: number;
   readonly logger: Logger;
 }
@@ -31,9 +31,6 @@ export interface ProcessEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
-
-/** Custom nodes run in the process: the worker's keys and addresses are none of their business. */
-const withheld = /^(RUNPOD_AI_API_KEY|RUNPOD_API_KEY|RUNPOD_WEBHOOK_)/;
 
 /** A started ComfyUI. Stop it when done; stopping twice is the same as once. */
 export class ComfyProcess {
@@ -147,13 +144,14 @@ export class ComfyProcess {
 }
 
 function childEnvironment(options: LaunchOptions): Record<string, string> {
-  const kept: Record<string, string> = { PYTHONUNBUFFERED: '1', HF_HUB_DISABLE_TELEMETRY: '1', DO_NOT_TRACK: '1' };
-  for (const [name, value] of Object.entries(options.environment)) {
-    if (value !== undefined && !withheld.test(name)) kept[name] = value;
-  }
-  // Multipart uploads are spooled there (§1.8): keep them on the RAM disk.
-  kept['TMPDIR'] = path.dirname(options.directories.input);
-  return kept;
+  return {
+    PYTHONUNBUFFERED: '1',
+    HF_HUB_DISABLE_TELEMETRY: '1',
+    DO_NOT_TRACK: '1',
+    ...options.environment,
+    // Multipart uploads are spooled there (§1.8): keep them on the RAM disk.
+    TMPDIR: path.dirname(options.directories.input),
+  };
 }
 
 function freePort(): Promise<number> {

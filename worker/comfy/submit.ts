@@ -2,7 +2,7 @@
  * Posts one prompt. A 200 means accepted in full, or the prompt is removed again and refused; a lost answer is looked up before
  * anything else, so that a prompt never runs twice (ComfyUI protocol notes §1.3.4, §6.3).
  */
-import { backoffMs, ComfyRunpodError, delay, type Workflow } from '../../shared/index.ts';
+import { backoffMs, ComfyRunpodError, delay, toComfyRunpodError, type Workflow } from '../../shared/index.ts';
 import { cancelPrompt } from './cancel.ts';
 import { type ComfyAnswer, type ComfyHttp, parseAnswer, transportFailure, unexpectedStatus } from './http.ts';
 import { locatePrompt } from './prompt-state.ts';
@@ -90,7 +90,7 @@ async function accept(submission: Submission, answer: ComfyAnswer): Promise<stri
 
 /** True when queue or history know the id. Several looks, because the server may still be reading what we sent. */
 async function isKnown({ http, promptId, signal, assertAlive }: Submission): Promise<boolean> {
-  let last: unknown;
+  let last: Error | undefined;
   for (let look = 0; look < lookups; look++) {
     if (look > 0) await delay(lookupGapMs, signal);
     assertAlive();
@@ -99,7 +99,7 @@ async function isKnown({ http, promptId, signal, assertAlive }: Submission): Pro
       last = undefined;
     } catch (error) {
       signal.throwIfAborted();
-      last = error;
+      last = toComfyRunpodError(error);
     }
   }
   if (last !== undefined) throw last;
