@@ -28,7 +28,7 @@ export interface SeenRequest {
   readonly faults: FaultAction['kind'][];
 }
 
-/** What {@link SeenRequest} answers in the event stream, when a request is over. */
+/** What `onEvent` receives: a request that is over, a job's change of status, a worker's change, an attempt at a webhook. */
 export type EmulatorEvent =
   | {
       readonly type: 'request';

@@ -31,6 +31,7 @@ export async function endWithFault(
 
 /** Announces a whole answer, sends the first bytes of its body and closes the connection. */
 export async function truncateReply(response: ServerResponse, reply: Reply, bytes: number | undefined): Promise<void> {
+  if (response.closed || response.destroyed) return;
   const body = Buffer.concat(reply.body.map((part) => Buffer.from(part)));
   writeHead(response, reply, body.length);
   const kept = body.subarray(0, Math.min(bytes ?? Math.floor(body.length / 2), Math.max(0, body.length - 1)));
@@ -41,6 +42,7 @@ export async function truncateReply(response: ServerResponse, reply: Reply, byte
 
 /** Writes an answer; resolves `true` once it is handed over to the machine, `false` when the connection went away. */
 export function writeReply(response: ServerResponse, reply: Reply): Promise<boolean> {
+  if (response.closed || response.destroyed) return Promise.resolve(false);
   return new Promise((resolve) => {
     response.once('close', () => resolve(response.writableFinished));
     response.once('finish', () => resolve(true));

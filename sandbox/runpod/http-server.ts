@@ -50,7 +50,6 @@ export class EmulatorServer {
   readonly #server: Server;
   readonly #router = FindMyWay({ maxParamLength: 500 });
   readonly #limits = new Map<string, RateLimiter>();
-  readonly #exchanges = new Set<Exchange>();
   #closed: Promise<void> | undefined;
 
   constructor(host: ServerHost) {
@@ -81,7 +80,7 @@ export class EmulatorServer {
   close(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
       this.#server.close(() => resolve());
-      for (const { abort } of this.#exchanges) abort.abort(new Error('the emulator is closing'));
+      // Each closed connection aborts what its request is waiting for.
       this.#server.closeAllConnections();
     });
     return this.#closed;
@@ -96,7 +95,6 @@ export class EmulatorServer {
     const params = found?.params ?? {};
     const seen = this.#note(request, route, params);
     const exchange: Exchange = { request, response, url, seen, abort };
-    this.#exchanges.add(exchange);
     response.once('close', () => {
       if (!response.writableFinished) abort.abort(new Error('the client went away'));
     });
@@ -105,7 +103,6 @@ export class EmulatorServer {
     } catch (error) {
       if (!abort.signal.aborted) await this.#crashed(exchange, error);
     } finally {
-      this.#exchanges.delete(exchange);
       this.#host.onRequestOver(seen, startedAt);
     }
   }

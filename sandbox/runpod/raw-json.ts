@@ -40,11 +40,6 @@ export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Encodes any JSON-compatible value as {@link RawJson}. */
-export function toRawJson(value: unknown): RawJson {
-  return Buffer.from(JSON.stringify(value) ?? 'null');
-}
-
 /** The members of a JSON object text that is known to be valid. A repeated key keeps its last value, as JSON.parse does. */
 function topLevelMembers(text: Buffer): Map<string, RawJson> {
   const members = new Map<string, RawJson>();

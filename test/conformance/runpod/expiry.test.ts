@@ -116,6 +116,22 @@ describe('executionTimeout', () => {
     expect((await bench.status(id)).json).toMatchObject({ status: 'FAILED' });
   });
 
+  it('E102 a stop signal nobody fetched does not hit the job’s next attempt', async () => {
+    const bench = await startBench();
+    const id = await bench.run({ input: {}, policy: { executionTimeout: 5000 } });
+    const worker = bench.worker();
+    await worker.takeJob();
+    bench.clock.advance(5000);
+    await bench.send(`retry/${id}`, { method: 'POST' });
+    await worker.takeJob();
+    const stop = worker.stop();
+    await bench.waiting('job-stop');
+    bench.clock.advance(4999);
+    expect(await bench.isSettled(stop)).toBe(false);
+    bench.clock.advance(1);
+    expect((await stop).json).toEqual({ jobsToStop: [id] });
+  });
+
   it('E102 the endpoint’s own timeout holds when the request has none, and pings do not stretch it', async () => {
     const bench = await startBench();
     const id = await bench.run();

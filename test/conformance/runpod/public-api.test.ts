@@ -1,4 +1,5 @@
 // RunPod protocol notes §5, statements E88-E105 without the webhook and SDK ones: the face that clients call.
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { startBench, until } from '../../support/runpod-emulator.ts';
 
@@ -230,6 +231,24 @@ describe('reading', () => {
     expect(await gone).toBe('gone');
     await bench.worker().chunk(id, 'kept');
     expect((await bench.send(`stream/${id}`)).json).toMatchObject({ stream: [{ output: 'kept' }] });
+  });
+
+  it('E95 chunks of a reader whose connection breaks in the middle of them go to the next one, in order', async () => {
+    const bench = await startBench();
+    const id = await bench.run();
+    await bench.worker().takeJob();
+    const chunks = Array.from({ length: 12 }, (_, n) => String(n).repeat(1_000_000 / String(n).length));
+    for (const chunk of chunks) await bench.worker().chunk(id, chunk);
+    const socket = await bench.socket();
+    socket.write(`GET /v2/ep1/stream/${id} HTTP/1.1\r\nhost: x\r\nauthorization: sandbox\r\n\r\n`);
+    await once(socket, 'data');
+    socket.resetAndDestroy();
+    await until(() => bench.emulator.inspect.job(id)?.unreadChunks === 12);
+    const { json } = await bench.send(`stream/${id}`);
+    expect((json['stream'] as { output: string }[]).map(({ output }) => output.length)).toEqual(
+      chunks.map((c) => c.length),
+    );
+    expect((json['stream'] as { output: string }[])[11]?.output.slice(0, 4)).toBe('1111');
   });
 });
 

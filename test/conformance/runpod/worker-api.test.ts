@@ -1,6 +1,6 @@
 // RunPod protocol notes §5, statements E107-E116: the face that workers call.
 import { describe, expect, it } from 'vitest';
-import { startBench } from '../../support/runpod-emulator.ts';
+import { startBench, until } from '../../support/runpod-emulator.ts';
 
 const MIB = 1024 * 1024;
 
@@ -72,6 +72,27 @@ describe('taking', () => {
     expect((await bench.worker().takeJob()).id).toBe(id);
   });
 
+  it('E108 a job whose delivery breaks off on the way goes to the next take, first in line and without a retry', async () => {
+    const bench = await startBench({
+      faults: [{ route: 'job-take/delivery', when: { nth: 1 }, do: { kind: 'delay', ms: 5000 } }],
+    });
+    const first = await bench.run();
+    await bench.run();
+    const leaving = new AbortController();
+    const gone = bench
+      .worker('gone')
+      .take(leaving.signal)
+      .catch(() => 'gone');
+    await bench.waiting('fault-delay');
+    expect((await bench.status(first)).json).toMatchObject({ status: 'IN_PROGRESS', workerId: 'gone' });
+    leaving.abort();
+    expect(await gone).toBe('gone');
+    await until(() => bench.emulator.inspect.job(first)?.status === 'IN_QUEUE');
+    expect((await bench.worker('here').takeJob()).id).toBe(first);
+    expect((await bench.status(first)).json).not.toHaveProperty('retries');
+    expect(bench.emulator.inspect.counters().jobs).toMatchObject({ retried: 0, inQueue: 1, inProgress: 1 });
+  });
+
   it('E109 two workers never receive the same job while its lease is valid', async () => {
     const bench = await startBench();
     const takes = Array.from({ length: 8 }, (_, index) => bench.worker(`w${index}`).take());
@@ -127,6 +148,18 @@ describe('leases', () => {
     }
     expect((await bench.status(id)).json).toMatchObject({ status: 'IN_PROGRESS' });
     expect((await bench.status(id)).json).not.toHaveProperty('retries');
+  });
+
+  it('E110 chunks of a lost attempt are not mixed with those of the next', async () => {
+    const bench = await startBench();
+    const id = await bench.run();
+    await bench.worker().takeJob();
+    await bench.worker().chunk(id, 'of the first attempt');
+    bench.clock.advance(40_000);
+    await bench.worker('w2').takeJob();
+    await bench.worker().chunk(id, 'late, of the first attempt');
+    await bench.worker('w2').chunk(id, 'of the second attempt');
+    expect((await bench.send(`stream/${id}`)).json).toMatchObject({ stream: [{ output: 'of the second attempt' }] });
   });
 
   it('E110 a worker that lost its lease may still be the first with a result; the job then leaves the queue', async () => {
