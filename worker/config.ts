@@ -2,6 +2,7 @@
  * The worker's configuration: environment variables become one typed value, once. The only place of worker/ that knows their names. What each
  * means and its default: shared/environment.ts.
  */
+import { randomUUID } from 'node:crypto';
 import { release } from 'node:os';
 import { isAbsolute } from 'node:path';
 import {
@@ -12,7 +13,6 @@ import {
   workerVariables,
 } from '../shared/index.ts';
 import { fillTemplate, type RunpodConfig } from './runpod/index.ts';
-import { randomWorkerId } from './worker.ts';
 
 /** Environment variables as text. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -28,7 +28,13 @@ export interface ComfyDirectories {
 /** Where ComfyUI comes from. */
 export type ComfyConfig =
   /** Runs already. Without `directories` files travel over HTTP. */
-  | { readonly kind: 'attach'; readonly url: string; readonly directories?: ComfyDirectories }
+  | {
+      readonly kind: 'attach';
+      readonly url: string;
+      readonly directories?: ComfyDirectories;
+      /** How long ComfyUI may take to answer for the first time. */
+      readonly startTimeoutMs: number;
+    }
   /** Started, watched and stopped by the worker. */
   | {
       readonly kind: 'start';
@@ -37,6 +43,8 @@ export type ComfyConfig =
       /** 0: a free one. */
       readonly port: number;
       readonly args: readonly string[];
+      /** Environment of the process, without RunPod's variables: custom nodes run in it. */
+      readonly environment: Readonly<Record<string, string>>;
       readonly startTimeoutMs: number;
       readonly workspaceDir: string;
     };
@@ -101,7 +109,7 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
   const runpod = readRunpod(values, environment);
   return {
     ...(runpod !== undefined && { runpod }),
-    comfy: readComfy(values),
+    comfy: readComfy(values, environment),
     concurrency: 1,
     refreshWorker: values.REFRESH_WORKER,
     drainTimeoutMs: values.DRAIN_TIMEOUT,
@@ -135,7 +143,8 @@ function readRunpod(values: WorkerEnvironment, environment: Environment): Runpod
     doneTemplate: template('RUNPOD_WEBHOOK_POST_OUTPUT', done),
     ...(ping !== undefined && { pingTemplate: template('RUNPOD_WEBHOOK_PING', ping) }),
     ...(values.RUNPOD_AI_API_KEY !== undefined && { apiKey: values.RUNPOD_AI_API_KEY }),
-    workerId: podId ?? randomWorkerId(),
+    // Made once, used in every address (RunPod protocol notes §5 statement 4).
+    workerId: podId ?? randomUUID(),
     ...(podId !== undefined && { podId }),
     hostname: values.RUNPOD_POD_HOSTNAME,
     pingIntervalMs: values.RUNPOD_PING_INTERVAL,
@@ -165,10 +174,12 @@ function encodePlaceholder(value: string | undefined): string | undefined {
   return value === undefined ? undefined : encodeURIComponent(value).replaceAll('%20', '+');
 }
 
-function readComfy(values: WorkerEnvironment): ComfyConfig {
+function readComfy(values: WorkerEnvironment, environment: Environment): ComfyConfig {
   const directories = readDirectories(values);
+  const startTimeoutMs = values.COMFY_START_TIMEOUT;
   if (values.COMFY_URL !== undefined) {
-    return { kind: 'attach', url: values.COMFY_URL, ...(directories !== undefined && { directories }) };
+    const { COMFY_URL: url } = values;
+    return { kind: 'attach', url, startTimeoutMs, ...(directories !== undefined && { directories }) };
   }
   if (values.COMFY_DIR === undefined) {
     throw new ComfyRunpodError('CONFIG_MISSING', 'The worker has no ComfyUI: neither COMFY_URL nor COMFY_DIR is set.', {
@@ -182,9 +193,19 @@ function readComfy(values: WorkerEnvironment): ComfyConfig {
     python: values.COMFY_PYTHON,
     port: values.COMFY_PORT,
     args: readArguments(values.COMFY_ARGS),
-    startTimeoutMs: values.COMFY_START_TIMEOUT,
+    environment: comfyEnvironment(environment),
+    startTimeoutMs,
     workspaceDir: values.WORKSPACE_DIR,
   };
+}
+
+/** RunPod's variables hold the worker's key and the addresses of its routes; whoever has them can take jobs and post results. */
+function comfyEnvironment(environment: Environment): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    if (value !== undefined && !name.startsWith('RUNPOD_')) kept[name] = value;
+  }
+  return kept;
 }
 
 const directoryVariables = ['COMFY_INPUT_DIR', 'COMFY_OUTPUT_DIR', 'COMFY_TEMP_DIR'] as const;

@@ -102,8 +102,7 @@ export class Dispatcher implements Slots {
     };
     this.#flights.set(job.id, flight);
     if (this.#givingUp) this.#postShutdown(flight);
-    this.#startQueued();
-    this.#announce();
+    this.#settle();
   }
 
   /** RunPod stopped a job: it ends without a post. Unknown ids are ignored. */
@@ -167,8 +166,7 @@ export class Dispatcher implements Slots {
     const recycle = outcome.kind === 'failed' && outcome.error.policy.recycle;
     if (recycle || this.#options.refreshWorker) this.#options.onRecycle(recycle ? 'recycle' : 'refresh');
     flight.phase = 'delivering';
-    this.#startQueued();
-    this.#announce();
+    this.#settle();
     await this.#deliver(flight, report, outcome, recycle || this.#options.refreshWorker);
   }
 
@@ -227,12 +225,16 @@ export class Dispatcher implements Slots {
 
   #remove(flight: Flight): void {
     this.#flights.delete(flight.job.id);
-    this.#startQueued();
-    this.#announce();
+    this.#settle();
   }
 
-  #announce(): void {
+  /**
+   * After every change, in this order: the heartbeat learns the ids (a job that then keeps this thread busy must be in it already), what
+   * is queued here takes free slots, and what is left is offered to the job source.
+   */
+  #settle(): void {
     this.#options.onJobs([...this.#flights.keys()]);
+    this.#startQueued();
     this.#changed.notify();
   }
 

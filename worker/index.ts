@@ -1,5 +1,5 @@
 /** The worker, for whoever starts one: the command `comfy-runpod worker`, the local stack, tests. */
-export type { ComposedRunner, RunnerFactory } from './compose.ts';
+export { type ComposedRunner, createRunner, type RunnerFactory } from './compose.ts';
 export {
   type ComfyConfig,
   type ComfyDirectories,

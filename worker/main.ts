@@ -7,7 +7,7 @@
  * 3. An exception that nobody caught is logged without its text, the jobs at hand get an error report, and the exit code is 1.
  */
 import { exitCodes, raceSignal, toComfyRunpodError } from '../shared/index.ts';
-import type { ComposedRunner, RunnerFactory } from './compose.ts';
+import { type ComposedRunner, createRunner, type RunnerFactory } from './compose.ts';
 import { type Environment, explainMissing, readLogConfig, readWorkerConfig } from './config.ts';
 import { createLogger } from './logger.ts';
 import type { Logger } from './types.ts';
@@ -22,7 +22,8 @@ export interface ProcessHost {
 
 /** Replaces parts of the process, for tests and for other runners. */
 export interface WorkerProcessOptions {
-  readonly createRunner: RunnerFactory;
+  /** Default: ComfyUI, as the environment says. */
+  readonly createRunner?: RunnerFactory;
   readonly host?: ProcessHost;
   /** Receives log lines. Default: standard output. */
   readonly write?: (line: string) => void;
@@ -34,7 +35,7 @@ export interface WorkerProcessOptions {
 const closeTimeoutMs = 15_000;
 
 /** Runs a worker until it has ended and returns the exit code: 0 after a drain or a refresh. Never rejects. */
-export async function runWorkerProcess(environment: Environment, options: WorkerProcessOptions): Promise<number> {
+export async function runWorkerProcess(environment: Environment, options: WorkerProcessOptions = {}): Promise<number> {
   const log = readLogConfig(environment);
   const logger = createLogger({ ...log, ...(options.write !== undefined && { write: options.write }) });
   const control = new ProcessControl(options.host ?? process, logger);
@@ -46,7 +47,7 @@ export async function runWorkerProcess(environment: Environment, options: Worker
     for (const warning of config.warnings) logger.warn({}, warning);
     const { runpod, refreshWorker, concurrency, drainTimeoutMs } = config;
     if (runpod === undefined) throw new TypeError('explainMissing and readWorkerConfig disagree');
-    composed = await options.createRunner(config, logger, control.closing);
+    composed = await (options.createRunner ?? createRunner)(config, logger, control.closing);
     const settings = { runpod, refreshWorker, concurrency, drainTimeoutMs };
     const worker = startWorker(settings, { runner: composed.runner, logger });
     control.attach(worker);

@@ -11,7 +11,6 @@
  * 3. Stopping: what is left is given up with an error report each, within a bounded time.
  * 4. When `stopped` resolves, no thread, socket or timer of the worker is left.
  */
-import { randomUUID } from 'node:crypto';
 import { type ComfyRunpodError, toComfyRunpodError } from '../shared/index.ts';
 import { Dispatcher, type GiveUpTimes } from './dispatcher.ts';
 import {
@@ -80,11 +79,6 @@ export interface Worker {
 
 const defaultDrainTimeoutMs = 3_600_000;
 const defaultGiveUpTimes: GiveUpTimes = { settleMs: 4_000, postMs: 3_000 };
-
-/** Id of this worker when RunPod gave none: made once, used in every address (RunPod protocol notes §5 statement 4). */
-export function randomWorkerId(): string {
-  return randomUUID();
-}
 
 /** Starts a worker. It beats and asks for jobs at once. */
 export function startWorker(settings: WorkerSettings, parts: WorkerParts): Worker {

@@ -72,6 +72,7 @@ export function createTransport(identity: { readonly apiKey?: string; readonly u
   };
   let closed: Promise<void> | undefined;
   return {
+    // `return await` throughout: without it `using` would disarm the deadline before the answer is there.
     async get(url, options) {
       using deadline = createDeadline(options.timeoutMs, timeoutError, options.signal);
       using answered = linkUntilAnswered(deadline.signal, options.untilAnswered);
@@ -80,7 +81,7 @@ export function createTransport(identity: { readonly apiKey?: string; readonly u
         request(following, url, { method: 'GET', headers, signal: answered.signal }),
       );
       answered.unlink();
-      return attempt(deadline.signal, answered.signal, () => readAnswer(response, options.maxBytes));
+      return await attempt(deadline.signal, answered.signal, () => readAnswer(response, options.maxBytes));
     },
     async post(url, body, options) {
       using deadline = createDeadline(options.timeoutMs, timeoutError, options.signal);
@@ -93,7 +94,7 @@ export function createTransport(identity: { readonly apiKey?: string; readonly u
         'x-request-id': options.requestId,
         'content-length': String(body.byteLength),
       };
-      return attempt(
+      return await attempt(
         deadline.signal,
         deadline.signal,
         async () => {
