@@ -13,6 +13,7 @@ import * as mask from './mask-nodes.ts';
 import { previewAnyNode } from './preview-any.ts';
 import { saveAnimatedPngNode, saveAnimatedWebpNode } from './save-animated.ts';
 import { previewImageNode, saveImageNode } from './save-image.ts';
+import { createVideoNode, saveVideoNode, saveWebmNode } from './video/video-nodes.ts';
 
 /** The built-in classes, in no particular order. */
 export const imageNodes: readonly NodeDefinition[] = [
@@ -51,4 +52,7 @@ export const imageNodes: readonly NodeDefinition[] = [
   latent.vaeLoaderNode,
   latent.vaeDecodeNode,
   latent.checkpointLoaderNode,
+  createVideoNode,
+  saveVideoNode,
+  saveWebmNode,
 ];

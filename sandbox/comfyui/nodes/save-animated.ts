@@ -65,7 +65,14 @@ async function encodeWebp(images: Tensor, options: WebpOptions, context: NodeCon
   const { fps, lossless, quality, effort } = options;
   const webp = await sharp(Buffer.concat(pictures.map(({ bytes }) => bytes)), { raw, limitInputPixels: false })
     // Zero is no quality to the encoder; one is the nearest.
-    .webp({ lossless, quality: Math.max(1, quality), effort, exact: true, delay: frameTime(fps), loop: 0 })
+    .webp({
+      lossless,
+      quality: Math.max(1, quality),
+      effort,
+      exact: true,
+      delay: new Array<number>(batch).fill(frameTime(fps)),
+      loop: 0,
+    })
     .toBuffer();
   const exif = exifBlock(context, batch > 1);
   return exif.length === 0 ? webp : withExif(webp, exif, { width, height, hasAlpha: channels === 4 });
