@@ -7,7 +7,7 @@
 import { type ComfyRunpodError, exitCodes, isComfyRunpodError } from '../../shared/index.ts';
 import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
-import { type SavedFile, saveArtifacts } from '../results/save-artifacts.ts';
+import { type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
 import type { CommandContext } from './command-context.ts';
 import { errorDocument, errorText } from './render/error-text.ts';
 import { createProgressView, type ProgressView } from './render/progress-view.ts';

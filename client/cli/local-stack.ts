@@ -5,8 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { startComfyStandIn, startRunpodEmulator } from '../../sandbox/index.ts';
 import { ComfyRunpodError, limits, ResourceStack, raceSignal } from '../../shared/index.ts';
-import { createWorkerRunner } from '../../worker/compose.ts';
-import { createLogger, readWorkerConfig, startWorker, type Worker } from '../../worker/index.ts';
+import { createLogger, createRunner, readWorkerConfig, startWorker, type Worker } from '../../worker/index.ts';
 import type { ClientOptions } from '../client.ts';
 import type { Environment } from '../config.ts';
 import { createInProcessTransport } from '../transport/in-process.ts';
@@ -151,7 +150,7 @@ class WorkerKeeper {
     const { runpod, refreshWorker, concurrency, drainTimeoutMs } = config;
     if (runpod === undefined) throw new TypeError('The emulator gave no worker addresses.');
     const logger = createLogger({ ...config.log, format: 'text', write: this.#log });
-    const composed = await createWorkerRunner(config, logger, this.#closing.signal);
+    const composed = await createRunner(config, logger, this.#closing.signal);
     const worker = startWorker(
       { runpod, refreshWorker, concurrency, drainTimeoutMs },
       { runner: composed.runner, logger },
@@ -187,7 +186,7 @@ export async function startDirect(
   const config = readWorkerConfig(workerBase(options, { url: options.comfyUrl, folders: options.folders ?? {} }));
   const logger = createLogger({ ...config.log, format: 'text', write: options.log ?? (() => undefined) });
   const closing = new AbortController();
-  const composed = await createWorkerRunner(config, logger, closing.signal);
+  const composed = await createRunner(config, logger, closing.signal);
   const transport = createInProcessTransport(composed.runner);
   return {
     clientOptions: { transport, requestTimeoutMs: limits.comfyRequestMs },

@@ -73,6 +73,7 @@ export async function runOn(
       return exitCodes.interrupted;
     }
     unsubscribe();
+    if (!context.json) context.note(`job       ${job.id}`);
     return await followToEnd(
       job,
       {

@@ -13,8 +13,16 @@ export function errorText(error: ComfyRunpodError, paint: Palette): string {
   const news = issues.filter((issue) => !error.message.includes(issue.message) || issues.length > 1);
   for (const issue of news.slice(0, shownIssues)) lines.push(`  - ${issueText(issue)}`);
   if (news.length > shownIssues) lines.push(`  - and ${news.length - shownIssues} more (see --json)`);
+  lines.push(...frames(error));
   lines.push(`${paint.bold('next:')} ${plainText(error.nextStep)}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** For a defect: where it happened, for the report. Frames name our files only, never content. */
+function frames(error: ComfyRunpodError): string[] {
+  if (error.code !== 'INTERNAL' || !(error.cause instanceof Error)) return [];
+  const stack = (error.cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  return stack.slice(0, 4).map((line) => `  ${line.trim()}`);
 }
 
 function issueText(issue: ComfyRunpodError['issues'][number]): string {

@@ -2,7 +2,7 @@
  * Shows what happens to a job: one line that is redrawn on a terminal, a line per change elsewhere. Writes to stderr only; stdout is for
  * results.
  */
-import type { ProgressEvent } from '../../../shared/index.ts';
+import { isTerminalStatus, type ProgressEvent } from '../../../shared/index.ts';
 import type { JobEvent } from '../../job-events.ts';
 import type { CliIo } from '../io.ts';
 import { oneLine } from '../terminal-text.ts';
@@ -59,7 +59,7 @@ function lineView(io: CliIo): ProgressView {
   };
   return {
     show(event) {
-      if (event.type === 'status' && statusTexts[event.status] !== undefined) line(statusText(event));
+      if (event.type === 'status' && !isTerminalStatus(event.status)) line(statusText(event));
       // Steps would be a line each.
       if (event.type === 'progress') {
         const { step: _, ...rest } = event.progress;
@@ -89,8 +89,11 @@ function drawnView(io: CliIo): ProgressView {
   return {
     show(event) {
       if (event.type === 'end') return;
-      if (event.type === 'status') text = statusText(event);
-      else {
+      if (event.type === 'status') {
+        // The end has its own words: the result or the error.
+        if (isTerminalStatus(event.status)) return;
+        text = statusText(event);
+      } else {
         text = progressText(event.progress);
         fraction = event.progress.fraction ?? fraction;
       }

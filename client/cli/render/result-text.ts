@@ -2,7 +2,7 @@
 import { isAbsolute, relative, sep } from 'node:path';
 import type { ResultEnvelope } from '../../../shared/index.ts';
 import type { JobTimes } from '../../job-result.ts';
-import type { SavedFile } from '../../results/save-artifacts.ts';
+import type { SavedFile } from '../../saving/save-artifacts.ts';
 import { oneLine } from '../terminal-text.ts';
 
 /** A path as a person would type it from `folder`. */

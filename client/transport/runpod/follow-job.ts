@@ -77,8 +77,11 @@ export async function* followJob(
     for (;;) {
       live.throwIfAborted();
       if (longPollOffered && held === undefined) {
-        if (last !== undefined) await delay(pace.untilNext(), live);
-        pace.started();
+        // The first long poll does not push the first status request back: a watcher sees the queue at once.
+        if (last !== undefined) {
+          await delay(pace.untilNext(), live);
+          pace.started();
+        }
         held = ask(() => ports.longPoll(id, ports.holdMs, live));
       }
       const next = await nextAnswer(id, ports, pace, held, options.progress === true, live);

@@ -1,6 +1,6 @@
 /**
  * runpod-sdk behind a fence: the client's run, status, cancel, health and purgeQueue calls. What the SDK lacks is added here and never
- * shows outside (docs/decisions/client-transport.md):
+ * shows outside (docs/decisions/0005-client-transport.md):
  * - its 3 s default time-out ends with the headers: a deadline of ours covers the whole call;
  * - other 2xx answers and half-read bodies come back as values without an id: answers are read with our schemas;
  * - HTTP errors are classified by status, with Retry-After;

@@ -1,0 +1,156 @@
+/**
+ * Writes the files of a result. Invariants: S1 every byte is verified before a file gets its name. S2 nothing is ever overwritten. S3 all or
+ * nothing: a failure leaves neither files nor folders that this call made. S4 no path leaves the folder, also through links in it. S5 files
+ * are readable by their owner only.
+ */
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, open, realpath, rename, rmdir, unlink } from 'node:fs/promises';
+import { dirname, join, resolve, sep } from 'node:path';
+import { type Artifact, ComfyRunpodError, isComfyRunpodError, ResourceStack } from '../../shared/index.ts';
+import { decodeArtifact } from './decode-artifact.ts';
+import { numberedName, safeResultPath } from './safe-result-path.ts';
+
+/** A file that was written. */
+export interface SavedFile {
+  /** Absolute path. */
+  readonly path: string;
+  readonly artifact: Artifact;
+}
+
+/** Options of {@link saveArtifacts}. */
+export interface SaveOptions {
+  /** Absolute path; made when missing. */
+  readonly folder: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const highestNumber = 10_000;
+
+interface Staged {
+  readonly artifact: Artifact;
+  readonly temporary: string;
+  readonly folder: string;
+  readonly name: string;
+}
+
+/** Saves every artifact. Throws `RESULT_CORRUPT` or `RESULT_NOT_SAVED`, or the signal's reason; then nothing was saved. */
+export async function saveArtifacts(artifacts: readonly Artifact[], options: SaveOptions): Promise<SavedFile[]> {
+  if (artifacts.length === 0) return [];
+  const undo = new ResourceStack();
+  try {
+    const root = await makeFolder(resolve(options.folder), undo);
+    const staged: Staged[] = [];
+    for (const artifact of artifacts) {
+      options.signal?.throwIfAborted();
+      staged.push(await stage(artifact, root, undo));
+    }
+    const saved: SavedFile[] = [];
+    for (const file of staged) {
+      const path = await publish(file);
+      undo.defer(() => ignoreMissing(unlink(path)));
+      saved.push({ path, artifact: file.artifact });
+    }
+    await Promise.all(staged.map((file) => ignoreMissing(unlink(file.temporary))));
+    return saved;
+  } catch (error) {
+    // What can't be removed is not worth hiding the first error for.
+    await undo.close().catch(() => undefined);
+    if (options.signal?.aborted || isComfyRunpodError(error)) throw error;
+    throw notSaved(error);
+  }
+}
+
+function notSaved(error: unknown): ComfyRunpodError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  const reasons: Record<string, string> = {
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'the disk quota is used up',
+    EACCES: 'the folder may not be written to',
+    EPERM: 'the folder may not be written to',
+    EROFS: 'the disk is read-only',
+    ENOTDIR: 'the output folder, or a part of its path, is a file',
+    EEXIST: 'the output folder, or a part of its path, is a file',
+  };
+  return new ComfyRunpodError('RESULT_NOT_SAVED', `The result could not be saved: ${reasons[code] ?? code}.`, {
+    cause: error,
+    details: { cause: code },
+  });
+}
+
+/** Makes the folder and answers its real path; folders that were made are removed again by `undo`, deepest first, while empty. */
+async function makeFolder(folder: string, undo: ResourceStack): Promise<string> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first !== undefined) {
+    const made: string[] = [];
+    for (let at = folder; at.length >= first.length; at = dirname(at)) made.unshift(at);
+    for (const path of made) undo.defer(() => ignoreMissing(rmdir(path)));
+  }
+  return realpath(folder);
+}
+
+/** Verifies one artifact and writes it under a temporary name beside its final place. */
+async function stage(artifact: Artifact, root: string, undo: ResourceStack): Promise<Staged> {
+  const bytes = decodeArtifact(artifact);
+  const safe = safeResultPath(artifact.subfolder, artifact.name, `output-${artifact.index}.bin`);
+  const folder = await makeFolder(join(root, ...safe.folders), undo);
+  if (folder !== root && !folder.startsWith(root.endsWith(sep) ? root : root + sep)) {
+    throw new ComfyRunpodError('RESULT_NOT_SAVED', 'A sub-folder of the output folder is a link that leads out of it.');
+  }
+  const temporary = join(folder, `.comfy-runpod-${randomUUID()}.tmp`);
+  undo.defer(() => ignoreMissing(unlink(temporary)));
+  const file = await open(temporary, 'wx', 0o600);
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return { artifact, temporary, folder, name: safe.name };
+}
+
+/** Gives a staged file its name without ever replacing another: the first free of `a.png`, `a (1).png`, ... */
+async function publish({ temporary, folder, name }: Staged): Promise<string> {
+  for (let count = 0; count < highestNumber; count++) {
+    const path = join(folder, numberedName(name, count));
+    try {
+      await link(temporary, path);
+      return path;
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      if (code === 'EEXIST') continue;
+      if (await claimAndRename(temporary, path, code)) return path;
+    }
+  }
+  throw new ComfyRunpodError(
+    'RESULT_NOT_SAVED',
+    'Every numbered name for a result is taken; choose another output folder.',
+  );
+}
+
+/** For disks without hard links: takes the name with an empty file of ours, then renames over it. False when the name is taken. */
+async function claimAndRename(temporary: string, path: string, code: unknown): Promise<boolean> {
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EROFS') throw Object.assign(new Error('no room'), { code });
+  try {
+    await (await open(path, 'wx', 0o600)).close();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw error;
+  }
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await ignoreMissing(unlink(path));
+    throw error;
+  }
+  return true;
+}
+
+async function ignoreMissing(step: Promise<void>): Promise<void> {
+  try {
+    await step;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    // Another job may have put a file into a folder that we made.
+    if (code !== 'ENOENT' && code !== 'ENOTEMPTY') throw error;
+  }
+}
