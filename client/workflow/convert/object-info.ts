@@ -139,13 +139,14 @@ function readClass(name: string, raw: unknown): NodeClass | undefined {
   };
 }
 
-const tables = new WeakMap<ObjectInfo, Map<string, NodeClass | undefined>>();
+const tables = new WeakMap<ObjectInfo, Map<string, NodeClass>>();
 
 /** Looks a class up, read once per object and class. */
 export function findClass(objectInfo: ObjectInfo, name: string): NodeClass | undefined {
-  let table = tables.get(objectInfo);
-  if (!table) tables.set(objectInfo, (table = new Map()));
-  if (table.has(name)) return table.get(name);
+  const table = tables.get(objectInfo) ?? new Map<string, NodeClass>();
+  tables.set(objectInfo, table);
+  const known = table.get(name);
+  if (known) return known;
   const found = readClass(name, own(objectInfo, name));
   // Unknown names are not remembered: they come from the file and are without bound.
   if (found) table.set(name, found);
