@@ -33,6 +33,7 @@ export interface WorkerProcessOptions {
 
 /** How long ComfyUI may take to end after the last job. */
 const closeTimeoutMs = 15_000;
+const lastMomentMs = 1_000;
 
 /** Runs a worker until it has ended and returns the exit code: 0 after a drain or a refresh. Never rejects. */
 export async function runWorkerProcess(environment: Environment, options: WorkerProcessOptions = {}): Promise<number> {
@@ -52,6 +53,7 @@ export async function runWorkerProcess(environment: Environment, options: Worker
     const worker = startWorker(settings, { runner: composed.runner, logger });
     control.attach(worker);
     const exit = await worker.stopped;
+    if (exit.code !== 0) control.endForSure(exit.code);
     return control.crashed ? exitCodes.internal : exit.code;
   } catch (error) {
     return reportFailure(error, log.format, logger, options.writeError ?? ((text) => process.stderr.write(text)));
@@ -107,6 +109,11 @@ class ProcessControl {
     this.#worker = worker;
     if (this.crashed || this.#signals > 1) void worker.stop();
     else if (this.#signals === 1) void worker.drain();
+  }
+
+  /** Jobs that were given up may still hold the process; once everything else is closed, it ends without them. */
+  endForSure(code: number): void {
+    setTimeout(() => this.#host.exit(code), closeTimeoutMs + lastMomentMs).unref();
   }
 
   dispose(): void {
