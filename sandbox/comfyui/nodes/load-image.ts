@@ -1,7 +1,8 @@
 // LoadImage, LoadImageMask, LoadImageOutput: a file of the input, output or temp folder as IMAGE and MASK.
 // Source: ComfyUI protocol notes §3.7. Neighbours: annotated-path.ts (values), decode-image.ts (pixels).
 import { createHash } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   type Constants,
   type DeclarationContext,
@@ -20,14 +21,22 @@ import { bytesToFloats, itemLength, newTensor, type Tensor } from './tensor.ts';
 /** Side of the mask that stands for "this picture has no alpha". */
 const EMPTY_MASK_SIDE = 64;
 
+async function leadsToFile(link: string): Promise<boolean> {
+  return stat(link).then(
+    (target) => target.isFile(),
+    () => false,
+  );
+}
+
 async function listInputFiles(context: DeclarationContext): Promise<readonly string[]> {
   const folder = context.folders.input;
   try {
     const entries = await readdir(folder, { withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isFile() || entry.isSymbolicLink())
-      .map((entry) => entry.name)
-      .sort();
+    const names = entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+    for (const { name } of entries.filter((entry) => entry.isSymbolicLink())) {
+      if (await leadsToFile(join(folder, name))) names.push(name);
+    }
+    return names.sort();
   } catch (error) {
     throw pythonOsError(error, folder);
   }

@@ -1,5 +1,4 @@
 // SaveAnimatedWEBP and SaveAnimatedPNG: a whole batch in one file. Source: ComfyUI protocol notes §3.3 and §3.5.
-import sharp from 'sharp';
 import type { NodeContext, NodeDefinition } from '../node-definition.ts';
 import { loadAndSaveDeclarations } from './declarations/load-and-save.ts';
 import { flagInput, imageInput, numberInput, textInput } from './inputs.ts';
@@ -7,6 +6,7 @@ import { metadataTexts } from './metadata.ts';
 import { encodeAnimatedPng } from './picture-files/animated-png.ts';
 import { type Picture, toPicture } from './picture-files/encode-picture.ts';
 import { encodeExif } from './picture-files/exif.ts';
+import { openImage } from './picture-files/image-library.ts';
 import type { PngChunk } from './picture-files/png-chunks.ts';
 import { withExif } from './picture-files/webp-container.ts';
 import { counterText, type FileEntry, writeOutput } from './save-image.ts';
@@ -63,7 +63,7 @@ async function encodeWebp(images: Tensor, options: WebpOptions, context: NodeCon
   const channels = pictures[0]?.channels ?? 3;
   const raw = { width, height: height * batch, channels, pageHeight: height };
   const { fps, lossless, quality, effort } = options;
-  const webp = await sharp(Buffer.concat(pictures.map(({ bytes }) => bytes)), { raw, limitInputPixels: false })
+  const webp = await openImage(Buffer.concat(pictures.map(({ bytes }) => bytes)), { raw })
     // Zero is no quality to the encoder; one is the nearest.
     .webp({
       lossless,

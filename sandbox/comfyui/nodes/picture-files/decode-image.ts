@@ -2,11 +2,12 @@
 // at all. Neighbours: load-image.ts makes tensors of it; png-chunks.ts and sniff-format.ts look at the file's own words.
 // Invariants: 1. colours are the stored ones: no colour profile, no gamma, no premultiplied alpha; 2. a file that is cut
 // off gives what could be decoded; 3. every failure is a NodeError with Pillow's exception type.
-import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
+import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { NodeError } from '../../node-definition.ts';
 import { pythonQuote, readWholeFile } from '../read-file.ts';
 import { decodeBmp } from './decode-bmp.ts';
 import { readGifStructure } from './gif-structure.ts';
+import { openImage } from './image-library.ts';
 import { readPngHeader } from './png-chunks.ts';
 import { repairPng } from './repair-png.ts';
 import { type ImageFormat, sniffFormat } from './sniff-format.ts';
@@ -33,7 +34,7 @@ function unidentified(path: string, cause?: unknown): NodeError {
 }
 
 function openSharp(bytes: Buffer, options: SharpOptions = {}): Sharp {
-  return sharp(bytes, { failOn: 'none', ignoreIcc: true, limitInputPixels: false, unlimited: true, ...options });
+  return openImage(bytes, { failOn: 'none', ignoreIcc: true, unlimited: true, ...options });
 }
 
 /** Reads every frame of the picture file at `path`: one for still pictures, all for animations. */

@@ -1,7 +1,7 @@
 // Tensors into PNG files, with the metadata entries ComfyUI writes. Neighbours: save-image.ts, animated-png.ts.
-import sharp from 'sharp';
 import { NodeError } from '../../node-definition.ts';
 import { itemToBytes, type Tensor } from '../tensor.ts';
+import { openImage } from './image-library.ts';
 import { encodePng, type PngChunk, readChunks, textChunk } from './png-chunks.ts';
 
 /** Pixels of one picture as a saver writes them. */
@@ -25,7 +25,7 @@ export function toPicture(image: Tensor, index: number): Picture {
 /** The chunks that hold the picture itself: header and data, nothing else. `compressLevel` is zlib's, 0 to 9. */
 export async function encodePictureChunks(picture: Picture, compressLevel: number): Promise<readonly PngChunk[]> {
   const { width, height, channels, bytes } = picture;
-  const png = await sharp(bytes, { raw: { width, height, channels }, limitInputPixels: false })
+  const png = await openImage(bytes, { raw: { width, height, channels } })
     .png({ compressionLevel: compressLevel, adaptiveFiltering: compressLevel > 1 })
     .toBuffer();
   return [...readChunks(png)].filter(({ type }) => type === 'IHDR' || type === 'IDAT');

@@ -1,11 +1,12 @@
 // CreateVideo, SaveVideo and SaveWEBM. The containers are real; the codecs are those a JPEG and WebP encoder can serve:
 // MP4 holds JPEG frames instead of H.264, WebM holds VP8 key frames instead of VP9 or AV1.
 // Source: ComfyUI protocol notes §3.3 (videos are listed under `images`).
-import sharp, { type Sharp } from 'sharp';
+import type { Sharp } from 'sharp';
 import { type NodeContext, type NodeDefinition, NodeError } from '../../node-definition.ts';
 import { latentAndVideoDeclarations } from '../declarations/latent-and-video.ts';
 import { imageInput, numberInput, textInput } from '../inputs.ts';
 import { metadataTexts } from '../metadata.ts';
+import { openImage } from '../picture-files/image-library.ts';
 import { lossyBitstream } from '../picture-files/webp-container.ts';
 import { counterText, writeOutput } from '../save-image.ts';
 import { itemToBytes, type Tensor } from '../tensor.ts';
@@ -29,7 +30,7 @@ function frameSource(images: Tensor, index: number): Sharp {
   if (channels !== 3 && channels !== 4) {
     throw new NodeError('ValueError', `Expected numpy array with shape (H, W, 3), got ${channels} channels`);
   }
-  return sharp(itemToBytes(images, index), { raw: { width, height, channels } }).removeAlpha();
+  return openImage(itemToBytes(images, index), { raw: { width, height, channels } }).removeAlpha();
 }
 
 async function encodeFrames(images: Tensor, encode: (source: Sharp) => Promise<Buffer>): Promise<readonly Buffer[]> {
