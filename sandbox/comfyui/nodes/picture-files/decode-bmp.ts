@@ -6,7 +6,7 @@ import type { Frame } from './decode-image.ts';
 const FILE_HEADER = 14;
 const INFO_HEADER = 40;
 
-/** Reads a bitmap; undefined when the header is no bitmap's. Rows that are missing stay black. */
+/** Reads a bitmap; undefined when the header is no bitmap's. Rows that are cut off stay black. */
 export function decodeBmp(bytes: Buffer): Frame | undefined {
   if (bytes.length < FILE_HEADER + INFO_HEADER || bytes.readUInt32LE(FILE_HEADER) < INFO_HEADER) return undefined;
   const dataStart = bytes.readUInt32LE(10);
@@ -24,6 +24,7 @@ export function decodeBmp(bytes: Buffer): Frame | undefined {
   for (let y = 0; y < height; y++) {
     // A positive height means that the lowest row comes first.
     const row = dataStart + (signedHeight > 0 ? height - 1 - y : y) * rowLength;
+    if (row + rowLength > bytes.length) continue;
     for (let x = 0; x < width; x++) {
       const colour = bits === 8 ? palette + 4 * (bytes[row + x] ?? 0) : row + (x * bits) / 8;
       for (let c = 0; c < 3; c++) rgb[(y * width + x) * 3 + c] = bytes[colour + 2 - c] ?? 0;

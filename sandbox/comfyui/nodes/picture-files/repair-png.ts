@@ -1,7 +1,8 @@
 // Makes a PNG that is cut off or damaged whole again, the missing rows black, as Pillow reads one with "load truncated".
 // Neighbours: decode-image.ts. The decoder proper gives nothing at all for such files.
-// Limit: interlaced files are left as they are; their rows belong to several passes.
+// Interlaced files can't be repaired: neither here nor there.
 import { constants, crc32, deflateSync, inflateSync } from 'node:zlib';
+import { NodeError } from '../../node-definition.ts';
 import { encodePng, PNG_SIGNATURE, type PngChunk, readChunks } from './png-chunks.ts';
 
 /** Samples per pixel by colour type. */
@@ -76,13 +77,14 @@ function validLength(rows: Buffer, row: number): number {
   return end;
 }
 
-/** The file itself when it is whole, else one with the rows that could be read. */
+/** The file itself when it is whole, else one with the rows that could be read. Raises TypeError for interlaced ones. */
 export function repairPng(png: Buffer): Buffer {
   const { chunks, imageData, isWhole } = scan(png);
   const header = chunks[0];
   if (isWhole || imageData === undefined || header?.type !== 'IHDR' || header.data.length < 13) return png;
   const isInterlaced = header.data.readUInt8(12) !== 0;
-  if (isInterlaced) return png;
+  // Pillow's second try at such a file trips over itself.
+  if (isInterlaced) throw new NodeError('TypeError', 'function takes at most 3 arguments (4 given)');
   const rows = inflateAsFarAsPossible(imageData);
   const { row, total } = rowLengths(header.data);
   const repaired = Buffer.alloc(total);
