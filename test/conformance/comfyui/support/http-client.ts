@@ -17,7 +17,7 @@ export interface HttpCall {
   readonly method?: 'GET' | 'POST' | 'HEAD' | 'PUT' | 'DELETE' | 'PATCH' | 'OPTIONS';
   readonly body?: unknown;
   readonly headers?: Record<string, string>;
-  readonly form?: UndiciFormData;
+  readonly form?: readonly FormPart[];
 }
 
 function parse(text: string): unknown {
@@ -28,16 +28,18 @@ function parse(text: string): unknown {
   }
 }
 
-function bodyOf(call: HttpCall): string | Buffer | UndiciFormData | null {
-  if (call.form !== undefined) return call.form;
-  if (call.body === undefined) return null;
-  return typeof call.body === 'string' || Buffer.isBuffer(call.body) ? call.body : JSON.stringify(call.body);
+function bodyOf(call: HttpCall): { body: string | Buffer | null; headers: Record<string, string> } {
+  if (call.form !== undefined) return multipartBody(call.form);
+  if (call.body === undefined) return { body: null, headers: {} };
+  const raw = typeof call.body === 'string' || Buffer.isBuffer(call.body);
+  return { body: raw ? (call.body as string | Buffer) : JSON.stringify(call.body), headers: {} };
 }
 
 /** Sends a request to the stand-in. */
 export async function call(url: string, path: string, options: HttpCall = {}): Promise<HttpAnswer> {
   const method = options.method ?? (options.body === undefined && options.form === undefined ? 'GET' : 'POST');
-  const answer = await request(url + path, { method, body: bodyOf(options), headers: options.headers ?? {} });
+  const { body, headers } = bodyOf(options);
+  const answer = await request(url + path, { method, body, headers: { ...headers, ...options.headers } });
   const bytes = Buffer.from(await answer.body.arrayBuffer());
   const text = bytes.toString('utf8');
   const contentType = answer.headers['content-type'];

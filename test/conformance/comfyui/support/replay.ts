@@ -1,8 +1,8 @@
 // Replays one recording against the stand-in: same sockets, same requests, in the recorded order; returns both sides in
 // comparable form. A request is sent once every message recorded before it has arrived; nothing waits for a clock.
-import { FormData } from 'undici';
 import type { ComfyStandIn } from '../../../../sandbox/comfyui/index.ts';
 import { call, type HttpAnswer } from './http-client.ts';
+import type { FormPart } from './multipart-body.ts';
 import { normalise, type Translation } from './normalise.ts';
 import type { RecordedEvent, Recording, WsMessage } from './recording.ts';
 import { SocketClient } from './socket-client.ts';
@@ -129,10 +129,11 @@ class Replay {
     const filename = match?.[1] ?? '';
     const bytes = uploadBytes(this.recording.name, this.uploads.length, Number(match?.[2]));
     this.uploads.push(filename);
-    const form = new FormData();
     // aiohttp's client percent-encodes the slash of a file name.
-    form.append('image', new Blob([new Uint8Array(bytes)]), filename.replace('/', '%2F'));
-    for (const field of (match?.[3] ?? '').matchAll(/'(\w+)': '([^']*)'/g)) form.append(field[1] ?? '', field[2] ?? '');
+    const form: FormPart[] = [{ name: 'image', value: bytes, filename: filename.replace('/', '%2F') }];
+    for (const field of (match?.[3] ?? '').matchAll(/'(\w+)': '([^']*)'/g)) {
+      form.push({ name: field[1] ?? '', value: field[2] ?? '' });
+    }
     return await call(this.standIn.url, '/upload/image', { form });
   }
 
