@@ -1,6 +1,14 @@
 /** The contract of client and worker, everything public on one screen. Pure: runs in Node and in a browser. */
 
 export { base64DecodedLength, base64EncodedLength, isStrictBase64, stripDataUrl } from './base64.ts';
+export { type DialectName, detectDialect, dialectNames } from './dialects/detect-dialect.ts';
+export { type DialectOptions, type JobRequest, readJobRequest } from './dialects/read-job-request.ts';
+export type { Responder } from './dialects/responder.ts';
+export type { ResultFacts } from './dialects/result-facts.ts';
+export { type ArtifactSegment, type Segment, segmentsByteLength } from './dialects/segments.ts';
+export { shapeFailure } from './dialects/shape-failure.ts';
+export { shapeProgress } from './dialects/shape-progress.ts';
+export { type ResultContext, shapeResult } from './dialects/shape-result.ts';
 export {
   type ClientEnvironment,
   clientVariables,
