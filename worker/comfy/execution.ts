@@ -73,6 +73,8 @@ class Run {
     signal.throwIfAborted();
     await socket.whenOpen(socketWaitMs, signal);
     this.#posted = true;
+    // Before the post: events of the run may come before its answer (ComfyUI protocol notes §2.6).
+    this.#request.onSnapshot?.(this.#progress.snapshot());
     const submitted = await submitPrompt({
       ...this.#support,
       promptId: this.#promptId,
@@ -90,7 +92,6 @@ class Run {
       this.#unlisten = this.#listen();
     }
     this.#activity.lastAt = Date.now();
-    this.#request.onSnapshot?.(this.#progress.snapshot());
   }
 
   follow(): Promise<HistoryView> {

@@ -204,7 +204,8 @@ class JobRun {
       const classType = this.#input.workflow[node]?.class_type ?? 'unknown class';
       this.#ledger.warnings.push({ node, message: `Output node ${node} (${classType}) delivered nothing.` });
     }
-    return { collected: await this.#read(selected, this.#context.resultLimitBytes - wrapperBytes, signal) };
+    const limit = this.#context.resultLimitBytes - wrapperBytes;
+    return { collected: await this.#read(selected, limit, this.#collectingTime(signal)) };
   }
 
   /** A run that failed: what it made before is collected too, when that is possible and fits. */
@@ -213,11 +214,14 @@ class JobRun {
     const selected = selectOutputs(listOutputs(execution.outputs, compareNodeIds), this.#input);
     if (selected.files.length === 0 && selected.values.length === 0) return { failure };
     this.#progress.enter('collecting');
-    // The job's own deadline may be over; collecting has the margin that was kept back for it.
-    const ownTime = signal.aborted ? AbortSignal.timeout(cleanUpMs) : signal;
     const limit = this.#context.resultLimitBytes - wrapperWithErrorBytes;
-    const collected = await this.#read(selected, limit, ownTime).catch(() => undefined);
+    const collected = await this.#read(selected, limit, this.#collectingTime(signal)).catch(() => undefined);
     return { failure, ...(collected && { collected }) };
+  }
+
+  /** When the job's own deadline is over, collecting still has the margin that was kept back for it. */
+  #collectingTime(signal: AbortSignal): AbortSignal {
+    return signal.aborted && !this.#context.signal.aborted ? AbortSignal.timeout(cleanUpMs) : signal;
   }
 
   #read(listed: ListedOutputs, limitBytes: number, signal: AbortSignal): Promise<CollectedOutputs> {
