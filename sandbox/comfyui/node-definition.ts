@@ -37,7 +37,7 @@ export interface NodeDeclaration {
   readonly output_is_list: readonly boolean[];
   readonly output_name: readonly string[];
   readonly name: string;
-  readonly display_name: string;
+  readonly display_name: string | null;
   readonly description: string;
   readonly python_module: string;
   readonly category: string;

@@ -56,6 +56,8 @@ export interface ComfyStandInOptions {
   readonly orderOutputs?: (ids: readonly string[]) => readonly string[];
   /** The regression that leaves cached results out of history when a prompt has no `client_id` (§0.3). */
   readonly cachedUiNeedsClient?: boolean;
+  /** Told when a life ends by itself: a crash fault (null: it stays down) or a message that could not be sent. */
+  readonly onExit?: (restartAfterMs: number | null) => void;
   /** `argv` of `/system_stats`. */
   readonly argv?: readonly string[];
   /** `--enable-cors-header`. */

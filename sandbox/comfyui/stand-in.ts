@@ -241,7 +241,10 @@ class StandIn implements ComfyStandIn {
       choices: options,
       onRequest: (method, url) => this.requests.push({ method, url }),
       onAccepted: (prompt) => this.acceptedPrompts.push(prompt),
-      onCrash: (restartAfterMs) => void this.crash(restartAfterMs ?? undefined),
+      onCrash: (restartAfterMs) => {
+        void this.crash(restartAfterMs ?? undefined);
+        options.onExit?.(restartAfterMs);
+      },
     });
   }
 }

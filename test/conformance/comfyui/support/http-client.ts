@@ -1,5 +1,6 @@
 // Plain requests for conformance tests: the answer with its raw text.
-import { request, type FormData as UndiciFormData } from 'undici';
+import { request } from 'undici';
+import { type FormPart, multipartBody } from './multipart-body.ts';
 
 /** An answer. */
 export interface HttpAnswer {
