@@ -1,5 +1,5 @@
 /** The worker, for whoever starts one: the command `comfy-runpod worker`, the local stack, tests. */
-export { type ComposedRunner, createRunner, type RunnerFactory } from './compose.ts';
+export type { ComposedRunner, RunnerFactory } from './compose.ts';
 export {
   type ComfyConfig,
   type ComfyDirectories,
@@ -10,6 +10,7 @@ export {
   readWorkerConfig,
   type WorkerConfig,
 } from './config.ts';
+export { createRunner } from './lazy-runner.ts';
 export { createLogger, type LoggerOptions } from './logger.ts';
 export { type ProcessHost, runWorkerProcess, type WorkerProcessOptions } from './main.ts';
 export type { RunpodConfig, RunpodTimings } from './runpod/index.ts';

@@ -4,13 +4,16 @@
  *
  * 1. Signal handlers are installed before anything else: a worker that is told to stop while it starts obeys.
  * 2. First SIGTERM or SIGINT drains, the second gives up what is left, the third ends the process on the spot.
- * 3. An exception that nobody caught is logged without its text, the jobs at hand get an error report, and the exit code is 1.
+ * 3. The worker beats and asks for jobs before the runner is made; a job that arrives first waits for it. A runner that can't be made fails
+ *    the jobs at hand with the reason and ends the process.
+ * 4. An exception that nobody caught is logged without its text, the jobs at hand get an error report, and the exit code is 1.
  */
 import { exitCodes, raceSignal, toComfyRunpodError } from '../shared/index.ts';
-import { type ComposedRunner, createRunner, type RunnerFactory } from './compose.ts';
+import type { ComposedRunner, RunnerFactory } from './compose.ts';
 import { type Environment, explainMissing, readLogConfig, readWorkerConfig } from './config.ts';
+import { createRunner } from './lazy-runner.ts';
 import { createLogger } from './logger.ts';
-import type { Logger } from './types.ts';
+import type { JobOutcome, JobRunner, Logger, RunContext, RunnerJob } from './types.ts';
 import { startWorker, type Worker } from './worker.ts';
 
 /** The part of `process` that a worker process uses. */
@@ -40,7 +43,7 @@ export async function runWorkerProcess(environment: Environment, options: Worker
   const log = readLogConfig(environment);
   const logger = createLogger({ ...log, ...(options.write !== undefined && { write: options.write }) });
   const control = new ProcessControl(options.host ?? process, logger);
-  let composed: ComposedRunner | undefined;
+  let composing: Promise<ComposedRunner> | undefined;
   try {
     const missing = explainMissing(environment);
     if (missing) throw missing;
@@ -48,17 +51,20 @@ export async function runWorkerProcess(environment: Environment, options: Worker
     for (const warning of config.warnings) logger.warn({}, warning);
     const { runpod, refreshWorker, concurrency, drainTimeoutMs } = config;
     if (runpod === undefined) throw new TypeError('explainMissing and readWorkerConfig disagree');
-    composed = await (options.createRunner ?? createRunner)(config, logger, control.closing);
+    const runner = new PendingRunner();
     const settings = { runpod, refreshWorker, concurrency, drainTimeoutMs };
-    const worker = startWorker(settings, { runner: composed.runner, logger });
+    const worker = startWorker(settings, { runner, logger });
     control.attach(worker);
+    composing = runner.fill((options.createRunner ?? createRunner)(config, logger, control.closing));
+    composing.catch(() => worker.drain());
     const exit = await worker.stopped;
     if (exit.code !== 0) control.endForSure(exit.code);
+    await composing;
     return control.crashed ? exitCodes.internal : exit.code;
   } catch (error) {
     return reportFailure(error, log.format, logger, options.writeError ?? ((text) => process.stderr.write(text)));
   } finally {
-    await closeRunner(composed, logger);
+    await closeRunner(composing, logger);
     control.dispose();
   }
 }
@@ -75,7 +81,40 @@ function reportFailure(
   return error.policy.exitCode;
 }
 
-async function closeRunner(composed: ComposedRunner | undefined, logger: Logger): Promise<void> {
+/** Runs jobs as soon as the runner behind it is made. */
+class PendingRunner implements JobRunner {
+  readonly #made = Promise.withResolvers<JobRunner>();
+
+  constructor() {
+    // A failure is reported by whoever fills it, and by every job.
+    this.#made.promise.catch(() => undefined);
+  }
+
+  /** Hands over the runner, or the reason why there is none. */
+  async fill(composing: Promise<ComposedRunner>): Promise<ComposedRunner> {
+    try {
+      const composed = await composing;
+      this.#made.resolve(composed.runner);
+      return composed;
+    } catch (error) {
+      this.#made.reject(error);
+      throw error;
+    }
+  }
+
+  async run(job: RunnerJob, context: RunContext): Promise<JobOutcome> {
+    try {
+      const runner = await raceSignal(this.#made.promise, context.signal);
+      return await runner.run(job, context);
+    } catch (error) {
+      if (context.signal.aborted) return { kind: 'cancelled' };
+      return { kind: 'failed', error: toComfyRunpodError(error) };
+    }
+  }
+}
+
+async function closeRunner(composing: Promise<ComposedRunner> | undefined, logger: Logger): Promise<void> {
+  const composed = await composing?.catch(() => undefined);
   try {
     if (composed) await raceSignal(composed.close(), AbortSignal.timeout(closeTimeoutMs));
   } catch (error) {
