@@ -76,12 +76,6 @@ export function bytesToFloats(bytes: Uint8Array, target: Float32Array, offset: n
   for (let i = 0; i < bytes.length; i++) target[offset + i] = (bytes[i] ?? 0) / 255;
 }
 
-/** How torch prints the size: `[1, 120, 160, 3]`, masks without the channel. */
-export function formatShape(shape: TensorShape): string {
-  const sizes = [shape.batch, shape.height, shape.width];
-  return `[${(shape.kind === 'MASK' ? sizes : [...sizes, shape.channels]).join(', ')}]`;
-}
-
 /** Python's `round`: to the nearest integer, halves to the even one. */
 export function pyRound(value: number): number {
   const floor = Math.floor(value);

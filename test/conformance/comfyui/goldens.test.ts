@@ -64,7 +64,11 @@ async function upload(comfy: ComfyStandIn, name: string): Promise<void> {
 }
 
 /** Posts a graph and waits until history has it. */
-async function run(comfy: ComfyStandIn, graph: unknown): Promise<z.output<typeof historySchema>[string]> {
+async function run(
+  comfy: ComfyStandIn,
+  graph: unknown,
+  signal: AbortSignal,
+): Promise<z.output<typeof historySchema>[string]> {
   const response = await request(`${comfy.url}/prompt`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -75,7 +79,7 @@ async function run(comfy: ComfyStandIn, graph: unknown): Promise<z.output<typeof
     const answer = await request(`${comfy.url}/history/${prompt_id}`);
     const entry = historySchema.parse(await answer.body.json())[prompt_id];
     if (entry !== undefined) return entry;
-    await wait(5);
+    await wait(5, undefined, { signal });
   }
 }
 
@@ -108,8 +112,8 @@ describe('the picture nodes make what a real ComfyUI makes', () => {
     await comfy.close();
   });
 
-  it.each(cases)('$name', async ({ name, graph, outputs }) => {
-    const { status, outputs: made } = await run(comfy, graph);
+  it.each(cases)('$name', async ({ name, graph, outputs }, { signal }) => {
+    const { status, outputs: made } = await run(comfy, graph, signal);
     expect(status.status_str).toBe('success');
     const entries = Object.values(made).flatMap(({ images }) => images);
     expect(entries).toEqual(outputs.map(({ filename, subfolder, type }) => ({ filename, subfolder, type })));
