@@ -112,7 +112,7 @@ describe('the picture nodes make what a real ComfyUI makes', () => {
     await comfy.close();
   });
 
-  it.each(cases)('$name', async ({ name, graph, outputs }, { signal }) => {
+  it.for(cases)('$name', async ({ name, graph, outputs }, { signal }) => {
     const { status, outputs: made } = await run(comfy, graph, signal);
     expect(status.status_str).toBe('success');
     const entries = Object.values(made).flatMap(({ images }) => images);
