@@ -64,7 +64,18 @@ function standardOutput(): (line: string) => void {
 function wrap(root: PinoLogger, bound: Readonly<Record<string, unknown>>): Logger {
   const log = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: object, message: string) => {
     if (!root.isLevelEnabled(level)) return;
-    const { requestId = null, batchId, message: _, level: __, ...rest } = { ...bound, ...safeFields(fields) };
+    // `jobId` is the same under the name that the rest of the worker uses; RunPod filters a job's lines by requestId.
+    const {
+      jobId = null,
+      requestId = jobId,
+      batchId,
+      message: _,
+      level: __,
+      ...rest
+    } = {
+      ...bound,
+      ...safeFields(fields),
+    };
     const prefix = typeof batchId === 'string' ? `[batchId=${batchId}] ` : '';
     root[level]({ requestId, ...rest }, cutMessage(`${prefix}${message}`));
   };

@@ -22,6 +22,11 @@ describe('the log', () => {
     expect(bound?.endsWith('\n')).toBe(true);
   });
 
+  it('lines that name their job by jobId are found under its requestId, too', () => {
+    const [line] = logged({}, (logger) => logger.child({ jobId: 'j' }).info({}, 'one'));
+    expect(JSON.parse(line ?? '')).toEqual({ level: 'INFO', requestId: 'j', message: 'one' });
+  });
+
   it('W72: a line of text has the level padded to seven characters, the job and the message', () => {
     const lines = logged({ format: 'text' }, (logger) => {
       logger.info({}, 'one');
