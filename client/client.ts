@@ -20,7 +20,10 @@ const transportSchema = z.custom<Transport>(
 
 const optionsSchema = z.strictObject({
   /** Key of the RunPod account. */
-  apiKey: z.string().min(1).optional(),
+  apiKey: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'has characters that no key has')
+    .optional(),
   endpointId: z.string().min(1).optional(),
   /** https, or http to loopback: the key must not cross a network in clear. Default `https://api.runpod.ai/v2`. */
   baseUrl: z

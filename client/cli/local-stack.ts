@@ -9,6 +9,7 @@ import { createLogger, createRunner, readWorkerConfig, startWorker, type Worker 
 import type { ClientOptions } from '../client.ts';
 import type { Environment } from '../config.ts';
 import { createInProcessTransport } from '../transport/in-process.ts';
+import { reachComfy } from './reach-comfy.ts';
 import type { ComfyFolders } from './target.ts';
 
 /** Options of {@link startLocalStack}. */
@@ -90,7 +91,10 @@ interface OpenComfy {
 }
 
 async function openComfy(options: LocalStackOptions, resources: ResourceStack): Promise<OpenComfy> {
-  if (options.comfyUrl !== undefined) return { url: options.comfyUrl, folders: options.folders ?? {} };
+  if (options.comfyUrl !== undefined) {
+    await reachComfy(options.comfyUrl);
+    return { url: options.comfyUrl, folders: options.folders ?? {} };
+  }
   const standIn = await startComfyStandIn({});
   resources.defer(() => standIn.close());
   return { url: standIn.url, folders: standIn.directories };
@@ -126,6 +130,8 @@ function workerBase(options: LocalStackOptions, comfy: OpenComfy): Record<string
     ...Object.fromEntries(kept),
     RUNPOD_LOG_LEVEL: environment['RUNPOD_LOG_LEVEL'] ?? options.logLevel ?? 'silent',
     COMFY_URL: comfy.url,
+    // It answered a moment ago; the default is for one that boots.
+    COMFY_START_TIMEOUT: environment['COMFY_START_TIMEOUT'] ?? '30',
     ...(comfy.folders.input !== undefined && { COMFY_INPUT_DIR: comfy.folders.input }),
     ...(comfy.folders.output !== undefined && { COMFY_OUTPUT_DIR: comfy.folders.output }),
     ...(comfy.folders.temp !== undefined && { COMFY_TEMP_DIR: comfy.folders.temp }),
@@ -183,6 +189,7 @@ export type DirectOptions = Pick<LocalStackOptions, 'folders' | 'environment' | 
 export async function startDirect(
   options: DirectOptions,
 ): Promise<{ readonly clientOptions: ClientOptions; close(): Promise<void> }> {
+  await reachComfy(options.comfyUrl);
   const config = readWorkerConfig(workerBase(options, { url: options.comfyUrl, folders: options.folders ?? {} }));
   const logger = createLogger({ ...config.log, format: 'text', write: options.log ?? (() => undefined) });
   const closing = new AbortController();

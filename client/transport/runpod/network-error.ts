@@ -4,6 +4,8 @@
  */
 import { ComfyRunpodError } from '../../../shared/index.ts';
 
+const blockedPort = 'BLOCKED_PORT';
+
 /** Failures that happen before a byte of the request can leave. */
 const beforeSending = new Set([
   'ECONNREFUSED',
@@ -15,6 +17,7 @@ const beforeSending = new Set([
   'EADDRNOTAVAIL',
   'UND_ERR_CONNECT_TIMEOUT',
   'ERR_INVALID_URL',
+  blockedPort,
 ]);
 
 const timeouts = new Set(['ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
@@ -25,6 +28,8 @@ export function causeCodes(thrown: unknown): string[] {
   const visit = (value: unknown, depth: number): void => {
     if (typeof value !== 'object' || value === null || depth > 8) return;
     if ('code' in value && typeof value.code === 'string') codes.push(value.code);
+    // fetch refuses some ports by itself and gives no code.
+    else if (value instanceof Error && value.message === 'bad port') codes.push(blockedPort);
     if (value instanceof AggregateError) for (const inner of value.errors) visit(inner, depth + 1);
     if ('cause' in value) visit(value.cause, depth + 1);
   };
