@@ -70,7 +70,7 @@ function standInOptions(
 
 /** Runs the server until a signal ends it. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const environment = readStandInEnvironment();
+  const environment = readStandInEnvironment(process.env);
   const flags = readFlags(argv, environment.profile);
   if (environment.startupExitCode !== undefined) {
     process.stderr.write('Traceback (most recent call last):\nModuleNotFoundError: a start-up failure was scripted\n');

@@ -15,7 +15,7 @@ export interface StandInEnvironment {
  * Reads SANDBOX_COMFYUI_PROFILE (`baseline` or `late-2026`), SANDBOX_COMFYUI_VERSION, SANDBOX_COMFYUI_FAULTS (a JSON list of
  * faults) and SANDBOX_COMFYUI_STARTUP_EXIT (an exit code). Throws when one of them makes no sense.
  */
-export function readStandInEnvironment(env: NodeJS.ProcessEnv = process.env): StandInEnvironment {
+export function readStandInEnvironment(env: NodeJS.ProcessEnv): StandInEnvironment {
   const profile = env['SANDBOX_COMFYUI_PROFILE'] ?? 'baseline';
   if (profile !== 'baseline' && profile !== 'late-2026') {
     throw new Error(`SANDBOX_COMFYUI_PROFILE must be baseline or late-2026, not ${profile}`);

@@ -48,37 +48,36 @@ export class BinaryHeap<T> {
   }
 
   private moveUp(top: number, from: number): void {
-    const item = this.items[from];
-    if (item === undefined) return;
     let at = from;
     while (at > top) {
       const parentAt = (at - 1) >> 1;
-      const parent = this.items[parentAt];
-      if (parent === undefined || !this.isBefore(item, parent)) break;
-      this.items[at] = parent;
+      const [item, parent] = [this.items[at], this.items[parentAt]];
+      if (item === undefined || parent === undefined || !this.isBefore(item, parent)) return;
+      this.swap(at, parentAt);
       at = parentAt;
     }
-    this.items[at] = item;
   }
 
   /** heapq's way down: always to a leaf along the smaller children, then up again. */
   private sinkFrom(top: number): void {
-    const item = this.items[top];
-    if (item === undefined) return;
     let at = top;
     for (;;) {
       let childAt = 2 * at + 1;
-      let child = this.items[childAt];
+      const child = this.items[childAt];
       if (child === undefined) break;
       const right = this.items[childAt + 1];
-      if (right !== undefined && !this.isBefore(child, right)) {
-        childAt += 1;
-        child = right;
-      }
-      this.items[at] = child;
+      if (right !== undefined && !this.isBefore(child, right)) childAt += 1;
+      this.swap(at, childAt);
       at = childAt;
     }
-    this.items[at] = item;
     this.moveUp(top, at);
+  }
+
+  /** Entries change places one step at a time, so that a failing comparison loses none. */
+  private swap(a: number, b: number): void {
+    const [left, right] = [this.items[a], this.items[b]];
+    if (left === undefined || right === undefined) return;
+    this.items[a] = right;
+    this.items[b] = left;
   }
 }

@@ -30,15 +30,16 @@ interface Registered {
 /** Sends one payload, waiting while the socket holds too much unsent data. Never rejects. */
 export async function sendWithBackPressure(socket: WebSocket, payload: string | Uint8Array): Promise<void> {
   if (socket.readyState !== WebSocket.OPEN) return;
-  const flushed = new Promise<void>((resolve) => {
-    const finish = (): void => {
-      socket.off('close', finish);
+  let flushed = (): void => undefined;
+  socket.send(payload, () => flushed());
+  if (socket.bufferedAmount <= HIGH_WATER_BYTES) return;
+  await new Promise<void>((resolve) => {
+    flushed = (): void => {
+      socket.off('close', flushed);
       resolve();
     };
-    socket.once('close', finish);
-    socket.send(payload, finish);
+    socket.once('close', flushed);
   });
-  if (socket.bufferedAmount > HIGH_WATER_BYTES) await flushed;
 }
 
 /** Sockets by client id. */
