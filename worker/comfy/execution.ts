@@ -143,8 +143,10 @@ class Run {
   }
 
   #cancel(): Promise<CancelOutcome> {
-    const signal = AbortSignal.timeout(this.#support.timings.cancelMs + 1_000);
-    return cancelPrompt({ ...this.#support, promptId: this.#promptId, signal });
+    const cancelMs = Math.min(this.#support.timings.cancelMs, this.#request.cancelMs ?? Infinity);
+    const signal = AbortSignal.timeout(cancelMs + 1_000);
+    const timings = { ...this.#support.timings, cancelMs };
+    return cancelPrompt({ ...this.#support, timings, promptId: this.#promptId, signal });
   }
 
   #listen(): () => void {

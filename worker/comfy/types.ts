@@ -53,6 +53,8 @@ export interface ExecutionRequest {
   readonly stallMs: number;
   /** Ends the run: it is cancelled in ComfyUI and the reason becomes the failure. */
   readonly signal: AbortSignal;
+  /** Longest time for that cancel, milliseconds. Default: the connection's. */
+  readonly cancelMs?: number;
   /** Takes the caller's content out of a text of ComfyUI's before it becomes part of an error. */
   readonly redact: (text: string) => string;
   readonly onSnapshot?: (snapshot: RunSnapshot) => void;

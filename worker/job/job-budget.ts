@@ -12,6 +12,11 @@ export function jobBudgetMs(job: JobInput, executionTimeoutMs: number | undefine
   return Math.max(500, Math.min(job.limits?.executionMs ?? Infinity, platform));
 }
 
+/** How long a run whose time is over may take to stop, so that the rest of the margin is left for its outputs and the report. */
+export function cancelBudgetMs(executionTimeoutMs: number | undefined): number {
+  return executionTimeoutMs === undefined ? Infinity : marginMs(executionTimeoutMs) * 0.6;
+}
+
 /** The error for a job that took longer. */
 export function budgetError(budgetMs: number): ComfyRunpodError {
   return new ComfyRunpodError(

@@ -1,8 +1,8 @@
 /** Takes the caller's words out of a text of ComfyUI's before it goes into an error: libraries quote what they were given. Pure. */
 
 const mark = '[redacted]';
-/** Long texts are also looked for in pieces of this length, because quotes are often cut. */
-const pieceChars = 16;
+/** Quotes are often cut: a run of this many characters that stands in a secret is taken out wherever it stands. */
+const gramChars = 12;
 /** Longest text told. */
 const maxChars = 2_000;
 
@@ -20,23 +20,39 @@ export function createRedactor(redaction: () => Redaction): (text: string) => st
     const { secrets, renames } = redaction();
     let safe = text;
     for (const [from, to] of renames) safe = safe.replaceAll(from, to);
-    for (const needle of needles(secrets)) safe = safe.replaceAll(needle, mark);
-    safe = safe.replace(/(\[redacted\][\s,'"\\n]{0,3}){2,}/g, mark);
+    const spellings = spell(secrets);
+    for (const short of spellings.filter((text) => text.length < gramChars)) safe = safe.replaceAll(short, mark);
+    safe = withoutGrams(safe, spellings);
     return safe.length <= maxChars ? safe : `${safe.slice(0, maxChars)} [cut: ${safe.length} characters]`;
   };
 }
 
-/** Secrets in every spelling, the longest first, so that a short one doesn't break a long one. */
-function needles(secrets: readonly string[]): string[] {
-  const found = new Set<string>();
-  for (const secret of secrets) {
-    for (const spelled of [secret, secret.trim(), JSON.stringify(secret).slice(1, -1), secret.replaceAll("'", "\\'")]) {
-      found.add(spelled);
-      if (spelled.length < 2 * pieceChars) continue;
-      for (let start = 0; start + pieceChars <= spelled.length; start += pieceChars) {
-        found.add(spelled.slice(start, start + pieceChars));
-      }
-    }
+/** Secrets as they are, trimmed, and escaped as JSON and Python write them; the longest first, so that a short one doesn't break a long one. */
+function spell(secrets: readonly string[]): string[] {
+  const spellings = secrets.flatMap((secret) => [
+    secret,
+    secret.trim(),
+    JSON.stringify(secret).slice(1, -1),
+    secret.replaceAll("'", "\\'").replaceAll('\n', '\\n'),
+  ]);
+  return [...new Set(spellings)].filter((text) => text.trim().length >= 4).toSorted((a, b) => b.length - a.length);
+}
+
+/** The text with every run that stands in one of `spellings` replaced. */
+function withoutGrams(text: string, spellings: readonly string[]): string {
+  const grams = new Set<string>();
+  for (const spelled of spellings) {
+    for (let i = 0; i + gramChars <= spelled.length; i++) grams.add(spelled.slice(i, i + gramChars));
   }
-  return [...found].filter((needle) => needle.trim().length >= 4).toSorted((a, b) => b.length - a.length);
+  if (grams.size === 0) return text;
+  let safe = '';
+  let coveredTo = 0;
+  for (let i = 0; i < text.length; i++) {
+    if (grams.has(text.slice(i, i + gramChars))) {
+      if (i >= coveredTo) safe += mark;
+      coveredTo = i + gramChars;
+    }
+    if (i >= coveredTo) safe += text[i];
+  }
+  return safe;
 }

@@ -27,7 +27,7 @@ import {
 import type { JobOutcome, JsonBody, Logger, RunContext, RunnerJob } from '../types.ts';
 import type { JobFiles, WipeReport, Workspace } from '../workspace/index.ts';
 import { bindGraph } from './bind-graph.ts';
-import { budgetError, jobBudgetMs } from './job-budget.ts';
+import { budgetError, cancelBudgetMs, jobBudgetMs } from './job-budget.ts';
 import { JobLedger } from './job-ledger.ts';
 import { type GraphPlan, planGraph } from './plan-graph.ts';
 import { ProgressReporter } from './progress-reporter.ts';
@@ -180,6 +180,7 @@ class JobRun {
       ...(comfyOrgApiKey !== undefined && { extraData: { api_key_comfy_org: comfyOrgApiKey } }),
       stallMs: jobLimits?.stallMs ?? this.#support.stallMs,
       signal,
+      cancelMs: cancelBudgetMs(this.#context.executionTimeoutMs),
       redact: createRedactor(() => ({
         secrets: [...plan.secrets, ...(comfyOrgApiKey === undefined ? [] : [comfyOrgApiKey])],
         renames: this.#renames(),

@@ -169,6 +169,16 @@ describe('tracking', () => {
     expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
 
+  it('D41 ends before the time that RunPod allows also when the run does not stop', async () => {
+    const bench = await startDriverBench();
+    bench.standIn.faults.arm({ kind: 'interrupt-ignored', times: 'always' });
+    const startedAt = performance.now();
+    const result = await bench.run({ workflow: slow(4_000) }, { executionTimeoutMs: 5_000 });
+    expect(failureOf(result).code).toBe('DEADLINE_EXCEEDED');
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(bench.logger.lines.join('\n')).toContain('ComfyUI is given up');
+  });
+
   it('D41 ends at its deadline also when ComfyUI never answers', async () => {
     const bench = await startDriverBench();
     completed(await bench.run({ workflow: emptyPicture() }));
