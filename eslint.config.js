@@ -15,6 +15,7 @@ export default tseslint.config(
       'dist/**',
       'node_modules/**',
       'coverage/**',
+      '.cache/**',
       'test/fixtures/**',
       'scripts/**/*.mjs',
       'bin/**',

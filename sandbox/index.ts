@@ -1,3 +1,43 @@
 /** The sandbox: stand-ins for both clouds, for tests and for trying things out without spending anything. */
-export { startComfyStandIn } from './comfyui/index.ts';
-export { startRunpodEmulator } from './runpod/index.ts';
+
+export {
+  type ArmedFault,
+  type ComfyProfile,
+  type ComfyStandIn,
+  type ComfyStandInOptions,
+  ExecutionBlocker,
+  type Fault as ComfyFault,
+  FaultController as ComfyFaultController,
+  type FaultInput as ComfyFaultInput,
+  faultSchema as comfyFaultSchema,
+  faultScriptSchema as comfyFaultScriptSchema,
+  type NodeDefinition,
+  NodeError,
+  type StandInInspection,
+  startComfyStandIn,
+} from './comfyui/index.ts';
+export {
+  type Clock,
+  createFaultScript,
+  DEFAULT_API_KEY,
+  DEFAULT_ENDPOINT_ID,
+  type EmulatorEvent,
+  type EmulatorInspector,
+  type EndpointOptions,
+  type EndpointSettings,
+  endpointSettingsSchema,
+  type FaultRule as PlatformFault,
+  type FaultRuleInput as PlatformFaultInput,
+  type FaultScript,
+  faultRuleSchema as platformFaultSchema,
+  faultScriptSchema as platformFaultScriptSchema,
+  type JobSnapshot,
+  type RunpodEmulator,
+  type RunpodEmulatorOptions,
+  type SeenRequest,
+  startRunpodEmulator,
+  systemClock,
+  type VirtualClock,
+  virtualClock,
+  type WorkerSnapshot,
+} from './runpod/index.ts';

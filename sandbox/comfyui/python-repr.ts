@@ -57,6 +57,6 @@ export function pyTruth(value: PyValue | undefined): boolean {
 }
 
 /** The dict, or undefined for any other value. */
-export function asDict(value: PyValue | undefined): PyDict | undefined {
+function asDict(value: PyValue | undefined): PyDict | undefined {
   return value instanceof Map ? value : undefined;
 }

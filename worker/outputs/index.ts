@@ -9,7 +9,7 @@ export {
   type LocateFile,
   tooLarge,
 } from './collect.ts';
-export { artifactKind, sniffContentType } from './content-type.ts';
+export { sniffContentType } from './content-type.ts';
 export { buildEnvelope } from './envelope.ts';
 export { type BodyPart, createJsonBody } from './json-body.ts';
 export { type ListedOutputs, listOutputs, type OutputFile, type OutputValue } from './list-outputs.ts';
