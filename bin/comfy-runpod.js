@@ -17,7 +17,9 @@ const entry = existsSync(source) && !(installed && existsSync(built)) ? source :
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 const newEnough = major > 22 || (major === 22 && minor >= 19);
 
-if (!existsSync(`${root}node_modules/commander`) && entry === source) {
+if (!existsSync(entry)) {
+  fail('This copy of comfy-runpod is incomplete: neither dist/ nor the sources are there. Install it again.');
+} else if (!existsSync(`${root}node_modules/commander`) && entry === source) {
   fail('The dependencies are not installed. Run `npm ci` in the folder of comfy-runpod.');
 } else if (newEnough) {
   await import(pathToFileURL(entry).href);
