@@ -1,15 +1,22 @@
 /** The commands that talk to a configured endpoint: submit, status, wait, cancel, health. */
 import { resolve } from 'node:path';
-import { isTerminalStatus, type JobView, readProgressEvent } from '../../../shared/index.ts';
+import {
+  ComfyRunpodError,
+  exitCodes,
+  isTerminalStatus,
+  type JobView,
+  readProgressEvent,
+} from '../../../shared/index.ts';
 import { type Client, createClient } from '../../client.ts';
 import { readJobResult } from '../../job-result.ts';
 import { type CommandContext, configuredEndpoint } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
 import { errorDocument } from '../render/error-text.ts';
 import { oneLine } from '../terminal-text.ts';
-import { type SubmitFlags, submitFromFlags } from './submit-flags.ts';
+import type { SubmitFlags } from './submit-flags.ts';
+import { submitInterruptibly } from './submit-interruptibly.ts';
 
-/** Runs `use` with a client for the configured endpoint; Ctrl-C ends its requests when `interruptible`. */
+/** Runs `use` with a client for the configured endpoint. */
 async function withClient<T>(context: CommandContext, use: (client: Client) => Promise<T>): Promise<T> {
   const client = createClient(configuredEndpoint(context).options);
   try {
@@ -22,13 +29,13 @@ async function withClient<T>(context: CommandContext, use: (client: Client) => P
 /** `submit`: prints the id. */
 export function submitCommand(workflow: string, flags: SubmitFlags, context: CommandContext): Promise<number> {
   return withClient(context, async (client) => {
-    const job = await submitFromFlags(
-      workflow,
-      flags,
-      { client, kind: 'runpod' },
-      context,
-      new AbortController().signal,
-    );
+    const submitted = await submitInterruptibly(workflow, flags, { client, kind: 'runpod' }, context);
+    if (submitted === 'left') return exitCodes.interrupted;
+    const { job, interrupted } = submitted;
+    if (interrupted) {
+      await job.cancel();
+      throw new ComfyRunpodError('JOB_CANCELLED', `Job ${job.id} was submitted and cancelled again.`);
+    }
     context.print(`${job.id}\n`, { ok: true, jobId: job.id });
     return 0;
   });

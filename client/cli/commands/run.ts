@@ -4,7 +4,8 @@ import { ComfyRunpodError, exitCodes } from '../../../shared/index.ts';
 import type { CommandContext } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
 import { type ComfyFolders, openTarget, type Target } from '../target.ts';
-import { type SubmitFlags, submitFromFlags } from './submit-flags.ts';
+import type { SubmitFlags } from './submit-flags.ts';
+import { submitInterruptibly } from './submit-interruptibly.ts';
 
 /** Parsed flags of `run`. */
 export interface RunFlags extends SubmitFlags {
@@ -54,39 +55,20 @@ export async function runOn(
   flags: SubmitFlags & { readonly out: string },
   context: CommandContext,
 ): Promise<number> {
-  const preparing = new AbortController();
-  let presses = 0;
-  const leave = Promise.withResolvers<'left'>();
-  const unsubscribe = context.io.onInterrupt(() => {
-    presses += 1;
-    preparing.abort(new ComfyRunpodError('JOB_CANCELLED', 'Interrupted before the job was submitted.'));
-    if (presses === 1) context.note('Interrupted: the job is cancelled as soon as its id is known.');
-    else leave.resolve('left');
-  });
-  try {
-    const submitted = submitFromFlags(workflow, flags, target, context, preparing.signal);
-    const job = await Promise.race([submitted, leave.promise]);
-    if (job === 'left') {
-      // Whatever becomes of the submit, nobody is there any more to be told.
-      submitted.catch(() => undefined);
-      context.note('Left while the job was being submitted; it may or may not be queued.');
-      return exitCodes.interrupted;
-    }
-    unsubscribe();
-    if (!context.json) context.note(`job       ${job.id}`);
-    return await followToEnd(
-      job,
-      {
-        folder: resolve(context.io.folder, flags.out),
-        cancelOnInterrupt: true,
-        alreadyInterrupted: presses > 0,
-        explain: (error) => (target.kind === 'sandbox' ? explainSandbox(error) : error),
-      },
-      context,
-    );
-  } finally {
-    unsubscribe();
-  }
+  const submitted = await submitInterruptibly(workflow, flags, target, context);
+  if (submitted === 'left') return exitCodes.interrupted;
+  const { job, interrupted } = submitted;
+  if (!context.json) context.note(`job       ${job.id}`);
+  return followToEnd(
+    job,
+    {
+      folder: resolve(context.io.folder, flags.out),
+      cancelOnInterrupt: true,
+      alreadyInterrupted: interrupted,
+      explain: (error) => (target.kind === 'sandbox' ? explainSandbox(error) : error),
+    },
+    context,
+  );
 }
 
 /** The stand-in computes pictures but no models: say so where a workflow asks for more. */

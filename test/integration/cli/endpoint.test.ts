@@ -190,9 +190,9 @@ describe('a job that ends badly', () => {
     expect(await running.exitCode).toBe(exitCodes.jobFailed);
     const document = JSON.parse(running.stdout());
     expect(document).toMatchObject({ ok: false, jobId: job.id, error: { code: 'NODE_FAILED' } });
-    // RunPod may drop the output of a failed job; what arrives is saved.
-    const saved = document.files as { path: string }[];
-    expect(await readdir(folder)).toEqual(saved.length > 0 ? ['results', 'w.json'] : ['w.json']);
+    expect(document.files).toMatchObject([{ name: 'picture_00001_.png' }]);
+    expect(await readdir(join(folder, 'results'))).toEqual(['picture_00001_.png']);
+    expect(running.stderr()).toContain('made before the failure: ./results/picture_00001_.png');
   });
 });
 
@@ -324,11 +324,14 @@ describe('Ctrl-C', () => {
       faults: [{ route: 'run', do: { kind: 'delay', ms: 400 } }],
     });
     const folder = await useWorkflow();
-    const running = startCommand(['run', 'w.json'], { folder, environment });
-    await until(() => bench.emulator.inspect.requestsSeen('run').length > 0);
-    running.press();
-    expect(await running.exitCode).toBe(exitCodes.cancelled);
-    expect(bench.emulator.inspect.jobs().map((job) => job.status)).toEqual(['CANCELLED']);
+    for (const [index, command] of ['run', 'submit'].entries()) {
+      const running = startCommand([command, 'w.json'], { folder, environment });
+      await until(() => bench.emulator.inspect.requestsSeen('run').length > index);
+      running.press();
+      expect(await running.exitCode).toBe(exitCodes.cancelled);
+      expect(running.stdout()).toBe('');
+    }
+    expect(bench.emulator.inspect.jobs().map((job) => job.status)).toEqual(['CANCELLED', 'CANCELLED']);
   });
 
   it('while waiting for a job of earlier leaves the job alone', async () => {
