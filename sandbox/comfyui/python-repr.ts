@@ -1,5 +1,5 @@
 // How Python prints values: `repr` and `str`, needed word for word in validation messages (ComfyUI protocol notes §1.3.6).
-import { asNumber, type PyDict, type PyValue } from './python-json.ts';
+import { asNumber, type PyValue } from './python-json.ts';
 import { formatPyFloat, PyFloat } from './python-number.ts';
 
 function reprString(text: string): string {
@@ -54,9 +54,4 @@ export function pyTruth(value: PyValue | undefined): boolean {
   if (number !== undefined) return Number(number) !== 0;
   if (Array.isArray(value)) return value.length > 0;
   return value instanceof Map ? value.size > 0 : true;
-}
-
-/** The dict, or undefined for any other value. */
-function asDict(value: PyValue | undefined): PyDict | undefined {
-  return value instanceof Map ? value : undefined;
 }
