@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name) => join(root, 'node_modules', '.bin', name);
-const run = (file, args, options = {}) => execFileSync(file, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], ...options });
+const run = (file, args, options = {}) =>
+  execFileSync(file, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], ...options });
 
 const folder = mkdtempSync(join(tmpdir(), 'comfy-runpod-package-'));
 try {
@@ -16,7 +17,14 @@ try {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const tarball = join(folder, `comfy-runpod-${version}.tgz`);
   run(bin('publint'), ['--strict', tarball]);
-  run(bin('attw'), [tarball, '--profile', 'esm-only', '--exclude-entrypoints', './schema/job-input', './schema/job-output']);
+  run(bin('attw'), [
+    tarball,
+    '--profile',
+    'esm-only',
+    '--exclude-entrypoints',
+    './schema/job-input',
+    './schema/job-output',
+  ]);
 
   // The packed files beside this checkout's dependencies.
   const modules = join(folder, 'node_modules');
@@ -38,7 +46,10 @@ if (errorCodes.length < 10) throw new Error('the error codes are missing');
   const command = join(modules, 'comfy-runpod', 'bin', 'comfy-runpod.js');
   const shown = run(process.execPath, [command, '--version'], { cwd: folder }).trim();
   if (shown !== version) throw new Error(`--version says ${shown}, package.json ${version}`);
-  const demo = run(process.execPath, [command, 'demo', '--out', join(folder, 'results'), '--json'], { cwd: folder, env: { PATH: process.env.PATH, HOME: folder } });
+  const demo = run(process.execPath, [command, 'demo', '--out', join(folder, 'results'), '--json'], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, HOME: folder },
+  });
   if (JSON.parse(demo).ok !== true) throw new Error('the demo of the packed command failed');
   process.stdout.write(`packed package works: ${statSync(tarball).size} bytes\n`);
 } finally {
