@@ -6,6 +6,7 @@ import { keyError } from '../python-error.ts';
 import type { PyValue } from '../python-json.ts';
 import { asLink } from './links.ts';
 import { type CallResult, slotsOf } from './map-over-lists.ts';
+import { slotOf } from './node-inputs.ts';
 import type { RunState } from './node-runner.ts';
 
 /** One call's outputs, still holding links into the new graph when `links` is set. */
@@ -60,6 +61,6 @@ export function resolveExpansion(part: PendingExpansion, outputsOf: (id: string)
   if (!part.links) return [...part.outputs];
   return part.outputs.flatMap((value) => {
     const link = asLink(value);
-    return link === undefined ? [value] : [...(outputsOf(link[0])?.[link[1]] ?? [undefined])];
+    return link === undefined ? [value] : [...(slotOf(outputsOf(link[0]), link[1]) ?? [undefined])];
   });
 }

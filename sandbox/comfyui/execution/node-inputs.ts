@@ -2,6 +2,9 @@
 import type { SlotValues } from '../cache/cache-set.ts';
 import { type NodeDeclaration, NodeError } from '../node-definition.ts';
 import { findInput, hiddenInputs, isV3 } from '../node-registry.ts';
+import { formatTensor } from '../nodes/format-tensor.ts';
+import { isLatent } from '../nodes/latent.ts';
+import type { Tensor } from '../nodes/tensor.ts';
 import { encodePyJson, type PyValue, toPlain } from '../python-json.ts';
 import { pyRepr } from '../python-repr.ts';
 import type { GraphNode } from './dynamic-prompt.ts';
@@ -11,6 +14,11 @@ import { asLink } from './links.ts';
 export interface GatheredInputs {
   readonly lists: ReadonlyMap<string, readonly unknown[]>;
   readonly missing: ReadonlySet<string>;
+}
+
+/** The values of a slot; negative ones count from the end, as Python's indices do. */
+export function slotOf(slots: SlotValues | undefined, slot: number): readonly unknown[] | undefined {
+  return slots?.[slot < 0 ? slots.length + slot : slot];
 }
 
 /** Collects constants and the cached outputs links point to. */
@@ -25,7 +33,7 @@ export function gatherInputs(
     const declared = findInput(declaration, name);
     const link = asLink(value);
     if (link !== undefined && declared?.options['rawLink'] !== true) {
-      const found = outputsOf(link[0])?.[link[1]];
+      const found = slotOf(outputsOf(link[0]), link[1]);
       if (found === undefined) missing.add(name);
       lists.set(name, found ?? [undefined]);
     } else if (declared !== undefined) {
@@ -48,14 +56,27 @@ export function sliceInputs(lists: ReadonlyMap<string, readonly unknown[]>, inde
 function describe(value: unknown): unknown {
   if (value === undefined || value === null) return null;
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
-  if (typeof value === 'object' && 'shape' in value && Array.isArray(value.shape)) {
-    return `tensor(..., size=(${value.shape.join(', ')}))`;
-  }
-  try {
-    return pyRepr(toPlain(value as PyValue));
-  } catch {
-    return '<object>';
-  }
+  if (isTensor(value)) return tensorText(value);
+  if (typeof value === 'object' && isLatent(value)) return `{'samples': ${formatTensor(value)}}`;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isData = Array.isArray(value) || prototype === Object.prototype;
+  // Data with typed arrays inside is not what Python would print either, and it may be huge.
+  if (isData && !holdsBytes(value)) return pyRepr(value);
+  return '<object>';
+}
+
+function isTensor(value: unknown): value is Tensor {
+  return typeof value === 'object' && value !== null && 'kind' in value && 'data' in value && 'channels' in value;
+}
+
+function tensorText(tensor: Tensor): string {
+  const sizes = [tensor.batch, tensor.height, tensor.width];
+  return formatTensor({ shape: tensor.kind === 'MASK' ? sizes : [...sizes, tensor.channels], data: tensor.data });
+}
+
+function holdsBytes(value: unknown): boolean {
+  if (ArrayBuffer.isView(value)) return true;
+  return typeof value === 'object' && value !== null && Object.values(value).some(holdsBytes);
 }
 
 /** `current_inputs` of an error: scalars verbatim, anything else as text; V1 classes list their hidden inputs too (§2.4). */

@@ -2,7 +2,7 @@
 // (ComfyUI protocol notes §1.7, §6.1, §6.6).
 // Invariants: 1. history is written after the last event of execution and before `executing {node: null}`. 2. What escapes
 // the executor ends the worker for good: the prompt stays running, HTTP goes on. 3. `/free` acts between prompts.
-import { setTimeout as wait } from 'node:timers/promises';
+import { setImmediate as eventLoopTurn, setTimeout as wait } from 'node:timers/promises';
 import { pythonErrorInfo } from '../python-error.ts';
 import type { HistoryEntry } from '../queue/history-store.ts';
 import type { PromptQueue, TakenItem } from '../queue/prompt-queue.ts';
@@ -59,7 +59,7 @@ async function loop(options: WorkerOptions): Promise<void> {
   while (!closing.aborted) {
     await queue.waitForWork(closing);
     // The answer to POST /prompt is written before the worker looks, as in nearly all recordings.
-    await wait(0);
+    await eventLoopTurn();
     if (closing.aborted) return;
     const taken = queue.take();
     if (taken !== undefined) await runOne(options, taken);

@@ -48,8 +48,13 @@ export function serverErrorAnswer(): Answer {
   };
 }
 
-/** Any path nobody serves: the static folder at `/` answers, and it only knows GET and HEAD. */
-export function unknownPathAnswer(method: string, dialect: AiohttpDialect): Answer {
+/**
+ * Any path nobody serves: the static folder at `/` answers, and it only knows GET and HEAD. Below `/internal/`, and for paths
+ * that are no relative path of that folder, aiohttp's own answer comes through.
+ */
+export function unknownPathAnswer(method: string, path: string, dialect: AiohttpDialect): Answer {
+  const outsideOfFolder = path.startsWith('/internal/') || path.startsWith('//');
+  if (outsideOfFolder) return textAnswer('404: Not Found', 404);
   if (method !== 'GET' && method !== 'HEAD') return methodNotAllowed(['GET', 'HEAD']);
   if (dialect === 'aiohttp-3.8') return textAnswer('404: Not Found', 404);
   return {

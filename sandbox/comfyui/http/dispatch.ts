@@ -72,7 +72,7 @@ async function answerOf(
   if (struck !== undefined) return struck;
   const match = router.match(method, path);
   if (match.kind === 'wrong-method') return methodNotAllowed(match.allowed);
-  if (match.kind === 'unknown') return unknownPathAnswer(method, dialect);
+  if (match.kind === 'unknown') return unknownPathAnswer(method, path, dialect);
   const limit = context.faults.strike('body-limit', { endpoint })?.limitBytes ?? maxUploadBytes;
   const found = { params: match.params, query: new URLSearchParams(search), endpoint };
   const routed: RouteRequest = createRouteRequest(request, response, found, limit);
@@ -100,10 +100,12 @@ const CACHED_STATUS = new Set([200, 201, 202, 203, 204, 205, 206, 301, 308]);
 function withCaching(answer: Answer, request: IncomingMessage): Answer {
   const [path] = splitUrl(request.url ?? '/');
   const isEntryPoint = /\/index[^/]*\.json$/.test(path);
+  // The static folder's 404 is decided after the middleware looked: it saw a success.
+  const status = answer.headers['Transfer-Encoding'] === undefined ? answer.status : 200;
   let value: string | undefined;
   if (path.endsWith('.js') || path.endsWith('.css') || isEntryPoint) value = 'no-cache';
-  else if (IMAGE_PATH.test(path) && answer.status === 404) value = 'public, max-age=3600';
-  else if (IMAGE_PATH.test(path) && CACHED_STATUS.has(answer.status)) value = 'public, max-age=86400';
+  else if (IMAGE_PATH.test(path) && status === 404) value = 'public, max-age=3600';
+  else if (IMAGE_PATH.test(path) && CACHED_STATUS.has(status)) value = 'public, max-age=86400';
   if (value === undefined || answer.headers['Cache-Control'] !== undefined) return answer;
   return { ...answer, headers: { ...answer.headers, 'Cache-Control': value } };
 }

@@ -30,11 +30,17 @@ export class Router {
   }
 
   match(method: string, path: string): RouteMatch {
-    const hit = METHODS.includes(method as HTTPMethod) ? this.table.find(method as HTTPMethod, path) : null;
+    const hit = METHODS.includes(method as HTTPMethod) ? this.find(method as HTTPMethod, path) : null;
     const route = this.routes.get(hit?.store);
     if (hit !== null && route !== undefined) return { kind: 'found', route, params: hit.params };
-    const allowed = METHODS.filter((other) => this.table.find(other, path) !== null);
+    const allowed = METHODS.filter((other) => this.find(other, path) !== null);
     return allowed.length > 0 ? { kind: 'wrong-method', allowed } : { kind: 'unknown' };
+  }
+
+  /** Empty parameters do not match: `/models/` is not `/models/{folder}`. */
+  private find(method: HTTPMethod, path: string) {
+    const hit = this.table.find(method, path);
+    return hit === null || Object.values(hit.params).includes('') ? null : hit;
   }
 }
 

@@ -254,6 +254,25 @@ describe('execution in the ComfyUI stand-in', () => {
     expect((await run(standIn, graph)).status.messages.at(-1)?.[1]['executed']).toEqual([]);
   });
 
+  it('E49 the inputs of a failed node are told as Python prints them, pictures abbreviated', async () => {
+    const entry = await run(standIn, {
+      '1': { class_type: 'EmptyImage', inputs: { width: 512, height: 512, batch_size: 1, color: 0 } },
+      '9': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: '../../x' } },
+    });
+    const inputs = entry.status.messages.at(-1)?.[1]['current_inputs'] as Record<string, string[]>;
+    expect(inputs['images']?.[0]).toMatch(/^tensor\(\[\[\[\[0\., 0\., 0\.\],[\s\S]*\.\.\./);
+    expect(inputs['images']?.[0]?.length).toBeLessThan(3000);
+    expect(inputs['filename_prefix']).toEqual(['../../x']);
+    expect(inputs['prompt']?.[0]).toContain("{'1': {'class_type': 'EmptyImage'");
+    expect(inputs['extra_pnginfo']).toEqual([null]);
+  });
+
+  it('a negative slot counts from the end, as Python indices do', async () => {
+    const graph = saveGraph('negative');
+    graph['9'] = { class_type: 'SaveImage', inputs: { images: ['1', -1], filename_prefix: 'negative' } };
+    expect(firstFile(await run(standIn, graph))).toBe('negative_00001_.png');
+  });
+
   it('E50 an interrupt works between nodes and at progress steps only, and is forgotten when a prompt starts', async () => {
     await call(standIn.url, '/interrupt', { body: {} });
     expect((await run(standIn, textGraph('idle interrupts are lost'))).status.status_str).toBe('success');

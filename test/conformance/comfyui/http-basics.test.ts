@@ -45,6 +45,9 @@ describe('HTTP basics of the ComfyUI stand-in', () => {
   it('E02 unknown paths are 404, wrong methods 405, exceptions 500 with their text bodies', async () => {
     expect(await call(older.url, '/nope')).toMatchObject({ status: 404, text: '404: Not Found' });
     expect(await call(url, '/nope')).toMatchObject({ status: 404, text: '', contentType: 'application/octet-stream' });
+    expect(await call(url, '/internal/nope')).toMatchObject({ status: 404, text: '404: Not Found' });
+    expect((await call(url, '/models/')).contentType).toBe('application/octet-stream');
+    expect((await call(url, '/nope', { body: {} })).headers['allow']).toBe('GET,HEAD');
     const wrong = await call(url, '/prompt', { method: 'DELETE' });
     expect(wrong).toMatchObject({ status: 405, text: '405: Method Not Allowed' });
     expect(wrong.headers['allow']).toBe('GET,HEAD,POST');

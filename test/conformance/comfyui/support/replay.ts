@@ -4,6 +4,7 @@ import type { ComfyStandIn } from '../../../../sandbox/comfyui/index.ts';
 import { call, type HttpAnswer } from './http-client.ts';
 import type { FormPart } from './multipart-body.ts';
 import { normalise, type Translation } from './normalise.ts';
+import { eventually } from './prompts.ts';
 import type { RecordedEvent, Recording, WsMessage } from './recording.ts';
 import { SocketClient } from './socket-client.ts';
 import { uploadBytes } from './upload-bytes.ts';
@@ -64,6 +65,7 @@ class Replay {
         return;
       case 'request':
         await this.waitForAll();
+        await eventually(() => this.isWorkerBusyOrIdle(), 'the worker to take what it can');
         this.answer = await this.send(event);
         return;
       case 'response':
@@ -98,6 +100,12 @@ class Replay {
       const wanted = client.expected.length - client.past.length;
       await client.open?.until(() => (client.open?.messages.length ?? 0) >= wanted, `${wanted} messages`, 60_000);
     }
+  }
+
+  /** As in all recordings: a prompt posted before has been taken up when the next request is sent. */
+  private isWorkerBusyOrIdle(): boolean {
+    const { running, pending } = this.standIn.inspect.queue();
+    return running.length > 0 || pending.length === 0;
   }
 
   private async act(note: string): Promise<void> {
