@@ -25,6 +25,20 @@ describe('a tidy repository', () => {
     expect(text('package-lock.json')).not.toContain('"resolved"');
   });
 
+  it('has a whole lock file: no platform of an optional dependency is missing, or `npm ci` fails', () => {
+    interface Lock {
+      readonly packages: Readonly<Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>>;
+    }
+    const { packages } = JSON.parse(text('package-lock.json')) as Lock;
+    const missing = Object.entries(packages).flatMap(([path, entry]) =>
+      Object.keys(entry.optionalDependencies ?? {}).filter((name) => {
+        const places = [`${path}/node_modules/${name}`, `node_modules/${name}`];
+        return !places.some((place) => place in packages);
+      }),
+    );
+    expect(missing).toEqual([]);
+  });
+
   it('has no suppressed type check and no unfinished mark', () => {
     const own = tracked.filter(
       (path) =>
