@@ -1,0 +1,83 @@
+/** Phase 5: what the run put out is read into memory. A run that failed still delivers what it made before. */
+import { ComfyRunpodError, compareNodeIds, type JobInput } from '../../../shared/index.ts';
+import type { Execution } from '../../comfy/index.ts';
+import { type CollectedOutputs, collectOutputs, type ListedOutputs, listOutputs } from '../../outputs/index.ts';
+import type { GraphPlan } from '../plan-graph.ts';
+import { callerName, selectOutputs, submittedNode, undelivered } from '../select-outputs.ts';
+import { cleanUpMs, type Ended, type JobRun } from './job-run.ts';
+
+/** Bytes around the envelope in a job-done body. */
+export const wrapperBytes = 256;
+/** The same, with the longest error beside it. */
+const wrapperWithErrorBytes = 64 * 1024;
+
+/** Collects the outputs of a run that ended well. Throws `OUTPUT_NONE`, `OUTPUT_MISSING`, `OUTPUT_UNSAFE` or `RESULT_TOO_LARGE`. */
+export async function collectJob(
+  run: JobRun,
+  plan: GraphPlan,
+  execution: Execution,
+  signal: AbortSignal,
+): Promise<Ended> {
+  run.progress.enter('collecting');
+  const all = listOutputs(execution.outputs, compareNodeIds);
+  const selected = selectOutputs(all, run.input);
+  if (selected.files.length === 0 && selected.values.length === 0) throw nothingPutOut(all, run.input);
+  const missing = undelivered(all, plan.outputNodes, run.input);
+  for (const node of missing) {
+    const classType = run.input.workflow[node]?.class_type ?? 'unknown class';
+    run.ledger.warnings.push({ node, message: `Output node ${node} (${classType}) delivered nothing.` });
+  }
+  const limit = run.context.resultLimitBytes - wrapperBytes;
+  return { collected: await read(run, selected, limit, collectingTime(run, signal)) };
+}
+
+/** A run that failed: what it made before is collected too, when that is possible and fits. Never throws. */
+export async function collectFailed(
+  run: JobRun,
+  failure: ComfyRunpodError,
+  execution: Execution,
+  signal: AbortSignal,
+): Promise<Ended> {
+  if (run.context.signal.aborted) return { failure };
+  const selected = selectOutputs(listOutputs(execution.outputs, compareNodeIds), run.input);
+  if (selected.files.length === 0 && selected.values.length === 0) return { failure };
+  run.progress.enter('collecting');
+  const limit = run.context.resultLimitBytes - wrapperWithErrorBytes;
+  const collected = await read(run, selected, limit, collectingTime(run, signal)).catch(() => undefined);
+  return { failure, ...(collected && { collected }) };
+}
+
+/** When the job's own deadline is over, collecting still has the margin that was kept back for it. */
+function collectingTime(run: JobRun, signal: AbortSignal): AbortSignal {
+  return signal.aborted && !run.context.signal.aborted ? AbortSignal.timeout(cleanUpMs) : signal;
+}
+
+function read(run: JobRun, listed: ListedOutputs, limitBytes: number, signal: AbortSignal): Promise<CollectedOutputs> {
+  const { workflow, metadata = 'strip' } = run.input;
+  return run.ledger.time('collectMs', () =>
+    collectOutputs({
+      listed,
+      locate: (file, locateSignal) => run.files.locate(file, locateSignal),
+      classOf: (node) => workflow[submittedNode(node, workflow)]?.class_type ?? 'unknown',
+      callerName: (file) => callerName(file, run.folders),
+      metadata,
+      limitBytes,
+      signal,
+    }),
+  );
+}
+
+function nothingPutOut(all: ListedOutputs, input: JobInput): ComfyRunpodError {
+  const previews = all.files.filter((file) => file.type === 'temp').length;
+  if (previews > 0 && input.outputs?.temp !== true) {
+    return new ComfyRunpodError('OUTPUT_NONE', `The run put out ${previews} previews and nothing else.`, {
+      nextStep: 'Set outputs.temp to true to get previews, or use a saving node such as SaveImage.',
+    });
+  }
+  if (input.outputs?.nodes && all.files.length + all.values.length > 0) {
+    return new ComfyRunpodError('OUTPUT_NONE', 'The nodes named in outputs.nodes put nothing out.', {
+      nextStep: 'Name output nodes in outputs.nodes, or leave it out to get everything.',
+    });
+  }
+  return new ComfyRunpodError('OUTPUT_NONE', 'The run ended without any output.');
+}

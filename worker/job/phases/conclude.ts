@@ -1,0 +1,31 @@
+/** Phase 7: how the work ended becomes the outcome that is delivered, with its receipt. */
+import { buildEnvelope, type CollectedOutputs, tooLarge } from '../../outputs/index.ts';
+import type { JobOutcome, JsonBody } from '../../types.ts';
+import type { WipeReport } from '../../workspace/index.ts';
+import { wrapperBytes } from './collect.ts';
+import type { Ended, JobRun } from './job-run.ts';
+
+/** Makes the outcome. */
+export function concludeJob(run: JobRun, ended: Ended, wipe: WipeReport): JobOutcome {
+  const { collected, failure } = ended;
+  const { context, ledger } = run;
+  if (context.signal.aborted) return { kind: 'cancelled' };
+  ledger.bytesOut = collected?.artifacts.reduce((sum, artifact) => sum + artifact.bytes.length, 0) ?? 0;
+  if (failure) {
+    const output = collected && envelope(run, 'partial', collected, wipe);
+    return { kind: 'failed', error: failure, ...(output && { output }) };
+  }
+  const { resultLimitBytes } = context;
+  const output = envelope(run, 'success', collected ?? { artifacts: [], values: [] }, wipe);
+  if (output.byteLength + wrapperBytes > resultLimitBytes) {
+    const files = collected?.artifacts.length ?? 0;
+    return { kind: 'failed', error: tooLarge(output.byteLength, resultLimitBytes, files, ledger.bytesOut) };
+  }
+  run.progress.enter('delivering');
+  return { kind: 'completed', output };
+}
+
+function envelope(run: JobRun, status: 'success' | 'partial', collected: CollectedOutputs, wipe: WipeReport): JsonBody {
+  const receipt = run.ledger.receipt(run.support.workerId, run.input.workflow, wipe);
+  return buildEnvelope(status, collected, receipt);
+}

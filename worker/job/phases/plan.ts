@@ -1,0 +1,12 @@
+/** Phase 2: waits for ComfyUI and checks the workflow against it. Nothing is written or posted. */
+import { type GraphPlan, planGraph } from '../plan-graph.ts';
+import type { JobRun } from './job-run.ts';
+
+/** Plans the job's graph. Throws what `ComfyConnection.ready` and {@link planGraph} throw. */
+export async function planJob(run: JobRun, signal: AbortSignal): Promise<GraphPlan> {
+  const { comfy } = run.support;
+  const server = await comfy.ready(signal);
+  run.ledger.comfyVersion = server.version;
+  const names = Object.values(run.input.workflow).map((node) => node.class_type);
+  return planGraph(run.input, await comfy.describe(names, signal));
+}

@@ -1,0 +1,16 @@
+/** Phase 3: the files that the graph needs are put where ComfyUI reads them. */
+import type { GraphPlan } from '../plan-graph.ts';
+import type { JobRun } from './job-run.ts';
+
+/** Loader values by the caller's file names. */
+export type StagedNames = ReadonlyMap<string, string>;
+
+/** Stages the files that the plan uses. What was staged before it throws is wiped with the job. */
+export async function stageJob(run: JobRun, plan: GraphPlan, signal: AbortSignal): Promise<StagedNames> {
+  run.progress.enter('staging');
+  const used = new Set(plan.fileUses.map((use) => use.file));
+  const files = (run.input.files ?? []).filter((file) => used.has(file.name));
+  const staged = await run.ledger.time('stageMs', () => run.files.stage(files, signal));
+  run.ledger.bytesIn = staged.reduce((sum, file) => sum + file.size, 0);
+  return new Map(staged.map((file) => [file.name, file.value]));
+}

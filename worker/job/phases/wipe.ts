@@ -1,0 +1,20 @@
+/** Phase 6: everything of the job leaves the disk and ComfyUI's memory. */
+import { compareNodeIds } from '../../../shared/index.ts';
+import { listOutputs } from '../../outputs/index.ts';
+import type { WipeReport } from '../../workspace/index.ts';
+import { cleanUpMs, type JobRun } from './job-run.ts';
+
+/** Wipes files and ComfyUI's memory of the run. Never throws. */
+export async function wipeJob(run: JobRun): Promise<WipeReport> {
+  const { comfy } = run.support;
+  const keep = run.input.debug === true;
+  const named = run.ledger.executions.flatMap((execution) => listOutputs(execution.outputs, compareNodeIds).files);
+  const forgotten = run.ledger.executions.map(async ({ promptId }) => {
+    if (!keep) await comfy.forget(promptId, AbortSignal.timeout(cleanUpMs));
+  });
+  const [wipe] = await Promise.all([run.files.wipe(named, { keep }), Promise.allSettled(forgotten)]);
+  if (wipe.mode === 'wiped' && wipe.kept.length > 0) {
+    run.logger.error({ files: wipe.kept.length }, 'Files of the job could not be wiped');
+  }
+  return wipe;
+}
