@@ -32,9 +32,13 @@ async function pixelOf(artifact: Artifact | undefined): Promise<readonly number[
   return [...raw.subarray(0, 3)];
 }
 
+function endOf(result: JobResult): string {
+  return 'error' in result ? `${result.kind} ${result.error.code}: ${result.error.message}` : result.kind;
+}
+
 function success(check: (artifacts: readonly Artifact[], result: JobResult) => Promise<string | undefined>) {
   return async (result: JobResult) => {
-    if (result.kind !== 'succeeded') return `ended as ${result.kind} ${'error' in result ? result.error.code : ''}`;
+    if (result.kind !== 'succeeded') return `ended as ${endOf(result)}`;
     if (result.envelope.receipt.workerVersion !== packageVersion) return 'has no receipt of this worker';
     return check(result.envelope.artifacts, result);
   };
@@ -44,7 +48,7 @@ function failure(...codes: readonly ErrorCode[]) {
   return async (result: JobResult) =>
     result.kind === 'failed' && codes.includes(result.error.code)
       ? undefined
-      : `ended as ${result.kind} ${'error' in result ? result.error.code : ''} instead of ${codes.join(' or ')}`;
+      : `ended as ${endOf(result)} instead of ${codes.join(' or ')}`;
 }
 
 const makers: readonly ((index: number) => Promise<Omit<MixedJob, 'kind'>> | Omit<MixedJob, 'kind'>)[] = [

@@ -94,10 +94,13 @@ describe('the composition root', () => {
   it('a job that was taken before the runner turned out to be impossible fails with that reason', async () => {
     const bench = await startWorkerBench();
     const failing = Promise.withResolvers<never>();
-    const options = { host: new Host(), createRunner: () => failing.promise, write: () => undefined };
+    const lines: string[] = [];
+    const write = (line: string) => void lines.push(line);
+    const options = { host: new Host(), createRunner: () => failing.promise, write };
     const ended = runWorkerProcess(bench.environment(), options);
     const id = await bench.run({ do: 'echo' });
-    await until(() => bench.emulator.inspect.job(id)?.status === 'IN_PROGRESS');
+    // The worker's own word that it has the job; RunPod's view is ahead of it by the way of an answer.
+    await until(() => lines.some((line) => line.includes('Started.')));
     failing.reject(new ComfyRunpodError('WORKSPACE_FAILED', 'No folder.'));
     expect(errorFromWire((await bench.ended(id)).error ?? '').code).toBe('WORKSPACE_FAILED');
     expect(await ended).toBe(6);

@@ -107,6 +107,7 @@ describe('the event loop stays alive', () => {
     setImmediate(count);
     await bench.run(classType, { image, ...inputs });
     running = false;
-    expect(turns).toBeGreaterThan(3);
+    // One turn may fall before the work begins; more happen only when the work gives way.
+    expect(turns).toBeGreaterThan(1);
   });
 });
