@@ -88,20 +88,19 @@ async function accept(submission: Submission, answer: ComfyAnswer): Promise<stri
   return queuedAs;
 }
 
-/** True when queue or history know the id. Several looks, because the server may still be reading what we sent. */
-async function isKnown({ http, promptId, signal, assertAlive }: Submission): Promise<boolean> {
-  let last: Error | undefined;
-  for (let look = 0; look < lookups; look++) {
-    if (look > 0) await delay(lookupGapMs, signal);
+/** True when queue or history know the id. Several looks, because the server may still be reading what we sent; one that fails is no look. */
+async function isKnown({ http, promptId, signal, assertAlive, timings }: Submission): Promise<boolean> {
+  const startedAt = Date.now();
+  for (let look = 0; look < lookups; ) {
     assertAlive();
     try {
       if ((await locatePrompt(http, promptId, signal)) !== 'absent') return true;
-      last = undefined;
+      look++;
     } catch (error) {
       signal.throwIfAborted();
-      last = toComfyRunpodError(error);
+      if (Date.now() - startedAt > timings.outageMs) throw error;
     }
+    await delay(lookupGapMs, signal);
   }
-  if (last !== undefined) throw last;
   return false;
 }
