@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: measures the worker as users run it, a process of its own between the RunPod emulator and a ComfyUI, and prints the
- * figures beside the budgets. ComfyUI is the stand-in in a process of its own, or the real one that COMFY_URL names (with COMFY_INPUT_DIR,
+ * `npm run bench`: measures the worker as the image runs it, built and in a process of its own between the RunPod emulator and a ComfyUI, and
+ * prints the figures beside the budgets. ComfyUI is the stand-in in a process of its own, or the real one that COMFY_URL names (with COMFY_INPUT_DIR,
  * COMFY_OUTPUT_DIR and COMFY_TEMP_DIR where its disk is shared). Nothing here is a test: machines are noisy, compare inside one run.
  */
 import { measureGaps, measureOverhead, measureStartUp } from './measurements.ts';

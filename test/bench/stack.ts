@@ -111,7 +111,7 @@ export async function startBenchStack(environment: NodeJS.ProcessEnv): Promise<B
     events,
     queue,
     startWorker(name) {
-      const child = spawn(process.execPath, [join(root, 'client/cli/bin.ts'), 'worker'], {
+      const child = spawn(process.execPath, [join(root, 'dist/client/cli/bin.js'), 'worker'], {
         stdio: ['ignore', 'ignore', 'inherit'],
         env: {
           PATH: process.env['PATH'],
