@@ -1,0 +1,6 @@
+/** Workflows: reading, converting, changing. Pure: runs in Node and in a browser. */
+
+export { type Conversion, type ConvertOptions, convertWorkflow } from './convert/convert-workflow.ts';
+export type { ObjectInfo } from './convert/object-info.ts';
+export type { ConversionEntry, ConversionReport } from './convert/report.ts';
+export { type EmbeddedWorkflow, readEmbeddedWorkflow } from './embedded/read-embedded-workflow.ts';
