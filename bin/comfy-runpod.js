@@ -4,6 +4,7 @@
 // - This Node when it is 22.19 or newer; else the Node 24 that `npm ci` puts beside it, with signals and exit code passed on.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import module from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -22,6 +23,8 @@ if (!existsSync(entry)) {
 } else if (!existsSync(`${root}node_modules/commander`) && entry === source) {
   fail('The dependencies are not installed. Run `npm ci` in the folder of comfy-runpod.');
 } else if (newEnough) {
+  // Compiled code is kept between starts where there is a folder for it; without one nothing is lost but time.
+  module.enableCompileCache?.();
   await import(pathToFileURL(entry).href);
 } else {
   runWithNewerNode();

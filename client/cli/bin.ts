@@ -2,7 +2,6 @@
 import process from 'node:process';
 import { processEnvironment } from '../config.ts';
 import type { CliIo } from './io.ts';
-import { runCli } from './main.ts';
 
 const signals = ['SIGINT', 'SIGTERM'] as const;
 
@@ -26,4 +25,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
 
-process.exitCode = await runCli(process.argv.slice(2), io);
+const argv = process.argv.slice(2);
+if (argv.length === 1 && argv[0] === 'worker') {
+  // Loaded without the rest of the command line: what passes before the first job-take is paid GPU time.
+  const { workerCommand } = await import('./commands/worker.ts');
+  process.exitCode = await workerCommand(io.environment);
+} else {
+  const { runCli } = await import('./main.ts');
+  process.exitCode = await runCli(argv, io);
+}

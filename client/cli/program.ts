@@ -153,5 +153,7 @@ function addLocalCommands(program: Command, carry: Carry): void {
     .command('worker')
     .description('the worker itself: what the container image starts; configured by environment variables only');
   examples(worker, ['comfy-runpod worker']);
-  worker.action(() => carry(false, async (context) => (await import('./commands/worker.ts')).workerCommand(context)));
+  worker.action(() =>
+    carry(false, async (context) => (await import('./commands/worker.ts')).workerCommand(context.io.environment)),
+  );
 }
