@@ -183,6 +183,17 @@ export const workerVariables = {
     'none',
     text,
   ),
+  COMFY_RUNPOD_IMAGE: variable(
+    'Name of the container image with its tag or digest; told in answers to `describe`. The image sets it.',
+    'none',
+    text,
+  ),
+  ENCRYPTION_KEY: variable(
+    'Fernet key (32 bytes as URL-safe base64) for callers that send `encrypted_input`.',
+    'none: such jobs are refused',
+    text,
+    true,
+  ),
   WORKSPACE_DIR: variable(
     'RAM disk for the input, output and temp folders of the ComfyUI that the worker starts.',
     '/dev/shm/comfy-runpod',
@@ -197,6 +208,11 @@ export const workerVariables = {
     'Seconds that jobs in flight may take after SIGTERM before the worker gives them up with an error report.',
     '3600',
     seconds(3_600, { min: 0, max: 604_800 }),
+  ),
+  PREFETCH: variable(
+    'Whether a next job is taken, staged and queued in ComfyUI while one runs: `1` always, `0` never, `auto` when the recent runs were so short (at most 10 seconds, and 5 % of the time limit) that waiting behind one costs a job little.',
+    'auto',
+    choice(['auto', '0', '1'], 'auto'),
   ),
   REFRESH_WORKER: variable(
     '`true`: a fresh worker for every job (RunPod is told to recycle this one after its first job).',

@@ -58,7 +58,7 @@ export {
 } from './job-output.ts';
 export { limits } from './limits.ts';
 export { parseJobInput } from './parse-job-input.ts';
-export { type Phase, type ProgressEvent, progressEventSchema, readProgressEvent } from './progress.ts';
+export { type Phase, type Preview, type ProgressEvent, progressEventSchema, readProgressEvent } from './progress.ts';
 export {
   type HealthView,
   healthViewSchema,

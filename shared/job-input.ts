@@ -83,6 +83,10 @@ export const jobInputSchema = z.strictObject({
   destination: destinationSchema.optional(),
   limits: jobLimitsSchema.optional(),
   outputs: outputSelectionSchema.optional(),
+  /** Send small preview pictures with the progress, at most one per two seconds. ComfyUI must make previews: `--preview-method auto` in COMFY_ARGS, or a version that lets a job choose. */
+  previews: z.boolean().optional(),
+  /** Ask for a fresh worker after this job: RunPod recycles the one that ran it. */
+  refresh: z.boolean().optional(),
   /** Keep the job's files on the worker for inspection instead of wiping them. */
   debug: z.boolean().optional(),
   /** `strip` (default) removes prompt, workflow and other text metadata from PNG, JPEG and WebP results; `keep` leaves files as ComfyUI wrote them. */

@@ -56,7 +56,17 @@ export const timingsSchema = z.object({
   /** From posting the prompt to its history entry: ComfyUI's own time, its queue included. */
   runMs: z.number(),
   collectMs: z.number(),
+  /** From the take to the end of the wipe. */
   totalMs: z.number(),
+  /** From the take until a slot was free. */
+  takenMs: z.number().optional(),
+  /** Waiting for ComfyUI to answer, and checking the graph against it. */
+  bootMs: z.number().optional(),
+  /** Waiting in ComfyUI's queue behind another job; a part of `runMs`. */
+  queueMs: z.number().optional(),
+  /** Describing and encoding the result for delivery. */
+  encodeMs: z.number().optional(),
+  wipeMs: z.number().optional(),
 });
 
 /** What was done and what was left, told by the worker. */
@@ -69,6 +79,8 @@ export const receiptSchema = z.object({
   /** Milliseconds per executed node, as far as ComfyUI told. */
   nodes: z.array(z.object({ node: z.string(), classType: z.string(), ms: z.number() })),
   bytes: z.object({ in: z.number(), out: z.number() }),
+  /** GPU memory at the end of the run, bytes: what ComfyUI and its models held of the whole. Absent without a GPU. */
+  vram: z.object({ usedBytes: z.number(), totalBytes: z.number() }).optional(),
   /** Node ids that ComfyUI served from its cache. */
   cached: z.array(z.string()),
   /** `debug`: files were kept on request. `remote`: the worker shares no disk with ComfyUI, so uploads stay there. */

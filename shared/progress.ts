@@ -7,6 +7,13 @@ import * as z from 'zod';
 /** What the worker is doing with the job, in order. */
 export const phaseSchema = z.enum(['starting', 'staging', 'queued', 'running', 'collecting', 'delivering']);
 
+/** A small picture of an unfinished result. */
+export const previewSchema = z.object({
+  contentType: z.enum(['image/jpeg', 'image/png']),
+  /** Standard base64, at most 64 KiB. */
+  data: z.string(),
+});
+
 /** One snapshot of a job's progress. */
 export const progressEventSchema = z.object({
   kind: z.literal('comfy-runpod/progress'),
@@ -24,9 +31,14 @@ export const progressEventSchema = z.object({
   fraction: z.number().min(0).max(1).optional(),
   /** Milliseconds since the worker took the job. */
   elapsedMs: z.number(),
+  /** Milliseconds that the run will still take, by what its nodes took before; absent while that can't be known. */
+  remainingMs: z.number().min(0).optional(),
+  /** What the run is making just now, for jobs with `previews: true`. */
+  preview: previewSchema.optional(),
 });
 
 export type Phase = z.output<typeof phaseSchema>;
+export type Preview = z.output<typeof previewSchema>;
 export type ProgressEvent = z.output<typeof progressEventSchema>;
 
 /** Reads a value as a progress event of this contract, or undefined when it is something else. */

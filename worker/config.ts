@@ -12,6 +12,7 @@ import {
   type WorkerEnvironment,
   workerVariables,
 } from '../shared/index.ts';
+import type { PrefetchMode } from './prefetch-policy.ts';
 import { fillTemplate, type RunpodConfig } from './runpod/index.ts';
 
 /** Environment variables as text. */
@@ -55,6 +56,7 @@ export interface WorkerConfig {
   readonly runpod?: RunpodConfig;
   readonly comfy: ComfyConfig;
   readonly concurrency: number;
+  readonly prefetch: PrefetchMode;
   readonly refreshWorker: boolean;
   readonly drainTimeoutMs: number;
   readonly stallTimeoutMs: number;
@@ -111,6 +113,7 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
     ...(runpod !== undefined && { runpod }),
     comfy: readComfy(values, environment),
     concurrency: 1,
+    prefetch: values.PREFETCH,
     refreshWorker: values.REFRESH_WORKER,
     drainTimeoutMs: values.DRAIN_TIMEOUT,
     stallTimeoutMs: values.STALL_TIMEOUT,

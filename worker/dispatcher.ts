@@ -1,14 +1,17 @@
 /**
- * The jobs this worker has: queued, running, being delivered. Runs at most `concurrency` at once and posts how each ended. Knows nothing of
- * polls and signals: worker.ts feeds it.
+ * The jobs this worker has: queued, running, finishing, being delivered. Lets at most `concurrency` and one prefetched job into ComfyUI at
+ * once and posts how each ended. Knows nothing of polls and signals: worker.ts feeds it.
  *
  * 1. Every accepted job ends in exactly one final post, except a job that RunPod stopped: that one posts nothing.
- * 2. A slot is free as soon as the runner is done with a job; its result is delivered beside the next job, a few of them at most.
+ * 2. A slot is free as soon as ComfyUI is done with a job; it is collected, wiped and delivered beside the next job. Jobs in that tail, and
+ *    the bytes they hold, are bounded.
  * 3. A delivered id that is here already, or was completed a moment ago, is ignored. A failed one is not: RunPod's retry reuses the id.
  * 4. `giveUp` ends everything within a bounded time, whatever the runner does.
+ * 5. The platform is asked to recycle the worker by the last result, so that it takes no other job down with it.
  */
 import { ComfyRunpodError, delay, raceSignal, toComfyRunpodError } from '../shared/index.ts';
 import { createNotifier } from './notifier.ts';
+import { type PrefetchMode, PrefetchPolicy } from './prefetch-policy.ts';
 import type { DeliveredJob, JobReport, PostedOutcome, Reporter, Slots } from './runpod/index.ts';
 import { resultLimitBytes } from './runpod/index.ts';
 import type { JobOutcome, JobRunner, Logger } from './types.ts';
@@ -27,6 +30,8 @@ export interface DispatcherOptions {
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly concurrency: number;
+  /** Whether a next job is taken ahead of time. */
+  readonly prefetch: PrefetchMode;
   /** Recycle the worker after its first job. */
   readonly refreshWorker: boolean;
   readonly giveUpTimes: GiveUpTimes;
@@ -39,15 +44,22 @@ export interface DispatcherOptions {
 interface Flight {
   readonly job: DeliveredJob;
   readonly logger: Logger;
-  phase: 'queued' | 'running' | 'delivering';
+  readonly acceptedAt: number;
+  /** `running`: may be in ComfyUI. `finishing`: ComfyUI is done with it, the runner is not. */
+  phase: 'queued' | 'running' | 'finishing' | 'delivering';
+  /** When its prompt began to run in ComfyUI. */
+  gpuSince: number | undefined;
+  /** Size of the result that waits for delivery. */
+  bytes: number;
   /** RunPod stopped the job: nothing is posted any more. */
   stopped: boolean;
   readonly run: AbortController;
   readonly delivery: AbortController;
 }
 
-/** Results that may wait for delivery while further jobs are taken. Each may hold 20 MiB. */
-const maxUndelivered = 4;
+/** Jobs that may be collected, wiped and delivered while further jobs are taken, and the bytes of results that may wait. */
+const maxInTail = 4;
+const maxUndeliveredBytes = 64 * 1024 * 1024;
 /** How long, and for how many, a completed id is remembered. */
 const recentMs = 600_000;
 const recentCount = 1_000;
@@ -60,15 +72,21 @@ export class Dispatcher implements Slots {
   readonly #recent = new Map<string, number>();
   readonly #changed = createNotifier();
   readonly #abandoned = new AbortController();
+  readonly #prefetch: PrefetchPolicy;
+  #recycling = false;
+  /** A result waits to be the last one. */
+  #closing = false;
   #givingUp: Promise<void> | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    // A worker that ends after its first job must not hold a second one.
+    this.#prefetch = new PrefetchPolicy(options.refreshWorker ? '0' : options.prefetch);
   }
 
   free(): number {
-    if (this.#count('delivering') >= maxUndelivered) return 0;
-    return Math.max(0, this.#options.concurrency - this.#count('running') - this.#count('queued'));
+    if (this.#tailIsFull()) return 0;
+    return Math.max(0, this.#capacity() - this.#count('running') - this.#count('queued'));
   }
 
   busy(): boolean {
@@ -92,10 +110,14 @@ export class Dispatcher implements Slots {
       logger.warn({}, 'Delivered a second time; ignored.');
       return;
     }
+    this.#prefetch.noteLimit(job.executionTimeoutMs);
     const flight: Flight = {
       job,
       logger,
+      acceptedAt: performance.now(),
       phase: 'queued',
+      gpuSince: undefined,
+      bytes: 0,
       stopped: false,
       run: new AbortController(),
       delivery: new AbortController(),
@@ -127,6 +149,7 @@ export class Dispatcher implements Slots {
 
   async #giveUp(): Promise<void> {
     const { settleMs, postMs } = this.#options.giveUpTimes;
+    queueMicrotask(() => this.#changed.notify());
     const flights = [...this.#flights.values()];
     for (const flight of flights) {
       if (flight.phase === 'queued') this.#postShutdown(flight);
@@ -143,7 +166,7 @@ export class Dispatcher implements Slots {
 
   #startQueued(): void {
     for (const flight of this.#flights.values()) {
-      if (this.#count('running') >= this.#options.concurrency) return;
+      if (this.#count('running') >= this.#capacity()) return;
       if (flight.phase === 'queued') void this.#fly(flight);
     }
   }
@@ -163,11 +186,46 @@ export class Dispatcher implements Slots {
     }
     const code = outcome.kind === 'failed' ? { code: outcome.error.code } : {};
     flight.logger.info({ ms, outcome: outcome.kind, ...code }, 'Finished.');
-    const recycle = outcome.kind === 'failed' && outcome.error.policy.recycle;
-    if (recycle || this.#options.refreshWorker) this.#options.onRecycle(recycle ? 'recycle' : 'refresh');
+    const broken = outcome.kind === 'failed' && outcome.error.policy.recycle;
+    if (broken || this.#options.refreshWorker || outcome.refresh === true) {
+      this.#recycling = true;
+      this.#options.onRecycle(broken ? 'recycle' : 'refresh');
+    }
     flight.phase = 'delivering';
+    flight.bytes = outcome.output?.byteLength ?? 0;
     this.#settle();
-    await this.#deliver(flight, report, outcome, recycle || this.#options.refreshWorker);
+    await this.#deliver(flight, report, outcome, await this.#isToRecycle(flight));
+  }
+
+  /**
+   * Whether this result asks the platform to recycle the worker: the last one does, once all others have arrived, because the container may
+   * be gone right after.
+   */
+  async #isToRecycle(flight: Flight): Promise<boolean> {
+    if (!this.#recycling || this.#closing) return false;
+    const others = [...this.#flights.values()].filter((other) => other !== flight);
+    if (others.some((other) => other.phase !== 'delivering')) return false;
+    this.#closing = true;
+    const alone = () => this.#flights.size <= 1 || this.#givingUp !== undefined;
+    await this.#changed.until(alone, flight.delivery.signal).catch(() => undefined);
+    return true;
+  }
+
+  /** ComfyUI is done with a job: its slot is free, unless the worker is to end after it. */
+  #gpuFree(flight: Flight): void {
+    if (flight.phase !== 'running') return;
+    if (flight.gpuSince !== undefined) this.#prefetch.noteRun(performance.now() - flight.gpuSince);
+    if (this.#options.refreshWorker || this.#tailIsFull()) return;
+    flight.phase = 'finishing';
+    this.#settle();
+  }
+
+  #gpuBusy(flight: Flight): void {
+    if (flight.gpuSince !== undefined) return;
+    flight.gpuSince = performance.now();
+    // Now that something runs, a job behind it may be taken, or started when it is here already.
+    this.#startQueued();
+    this.#changed.notify();
   }
 
   /** The runner promises never to throw and to settle when aborted; a defect in it must not cost the caller an answer. */
@@ -177,6 +235,10 @@ export class Dispatcher implements Slots {
       signal: run.signal,
       resultLimitBytes: resultLimitBytes(job.id),
       onProgress: report.progress,
+      takenAt: flight.acceptedAt,
+      onGpuBusy: () => this.#gpuBusy(flight),
+      onGpuFree: () => this.#gpuFree(flight),
+      onSharedOutput: () => this.#prefetch.noteSharedOutput(),
       ...(job.executionTimeoutMs !== undefined && { executionTimeoutMs: job.executionTimeoutMs }),
     };
     try {
@@ -215,6 +277,28 @@ export class Dispatcher implements Slots {
     flight.phase = 'delivering';
     const report = this.#options.reporter.open(flight.job, flight.delivery.signal, flight.logger);
     void this.#deliver(flight, report, { kind: 'failed', error: shutdownError() }, false);
+  }
+
+  /** Jobs that may be in ComfyUI at once: one more than run there when a next one is taken ahead of time. */
+  #capacity(): number {
+    if (this.#recycling) return this.#options.concurrency;
+    let runningMs: number | undefined;
+    for (const flight of this.#flights.values()) {
+      if (flight.phase !== 'running' || flight.gpuSince === undefined) continue;
+      runningMs = Math.max(runningMs ?? 0, performance.now() - flight.gpuSince);
+    }
+    return this.#options.concurrency + this.#prefetch.ahead(runningMs);
+  }
+
+  #tailIsFull(): boolean {
+    let jobs = 0;
+    let bytes = 0;
+    for (const flight of this.#flights.values()) {
+      if (flight.phase !== 'finishing' && flight.phase !== 'delivering') continue;
+      jobs += 1;
+      bytes += flight.bytes;
+    }
+    return jobs >= maxInTail || bytes >= maxUndeliveredBytes;
   }
 
   #count(phase: Flight['phase']): number {

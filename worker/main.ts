@@ -49,10 +49,10 @@ export async function runWorkerProcess(environment: Environment, options: Worker
     if (missing) throw missing;
     const config = readWorkerConfig(environment);
     for (const warning of config.warnings) logger.warn({}, warning);
-    const { runpod, refreshWorker, concurrency, drainTimeoutMs } = config;
+    const { runpod, refreshWorker, concurrency, prefetch, drainTimeoutMs } = config;
     if (runpod === undefined) throw new TypeError('explainMissing and readWorkerConfig disagree');
     const runner = new PendingRunner();
-    const settings = { runpod, refreshWorker, concurrency, drainTimeoutMs };
+    const settings = { runpod, refreshWorker, concurrency, prefetch, drainTimeoutMs };
     const worker = startWorker(settings, { runner, logger });
     control.attach(worker);
     composing = runner.fill((options.createRunner ?? createRunner)(config, logger, control.closing));

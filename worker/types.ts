@@ -22,22 +22,38 @@ export interface RunnerJob {
 export interface RunContext {
   /** Aborted when the job is stopped (RunPod's stop channel, Ctrl-C) or the worker gives it up. */
   readonly signal: AbortSignal;
-  /** RunPod's executionTimeout for this job in milliseconds, when known. The runner ends before it. */
+  /** RunPod's executionTimeout for this job in milliseconds, when known. It counts from the take; the runner ends before it. */
   readonly executionTimeoutMs?: number;
+  /** When the job was taken, from `performance.now()`. Default: when `run` was called. */
+  readonly takenAt?: number;
   /** Largest job-done body in bytes, or Infinity when results don't travel through RunPod. */
   readonly resultLimitBytes: number;
   /** Called with snapshots, in order, never after `run` has settled. Throttling is the receiver's business. */
   readonly onProgress: (event: ProgressEvent) => void;
+  /** Called when the job's prompt begins to run in ComfyUI: what came before was staging, and waiting for the job ahead of it. */
+  readonly onGpuBusy?: () => void;
+  /**
+   * Called at most once, when ComfyUI is done with the job for good: what follows (collecting, encoding, wiping) may overlap with the next
+   * job. Not called when the next job must wait for the end of `run`.
+   */
+  readonly onGpuFree?: () => void;
+  /** Called when the job wrote where another job may write too: for a while no job should be put into ComfyUI's queue ahead of time. */
+  readonly onSharedOutput?: () => void;
 }
 
 /**
  * How a job ended. The runner never throws: every ending is one of these, and by then the job's files are wiped (or kept, as the receipt in
  * `output` says). `completed`: `output` is the result envelope. `failed`: `output`, when there, holds what was made before the failure.
- * `cancelled`: the signal ended it; nothing is to be posted.
+ * `cancelled`: the signal ended it; nothing is to be posted. `refresh`: the job asks for a fresh worker after it.
  */
 export type JobOutcome =
-  | { readonly kind: 'completed'; readonly output: JsonBody }
-  | { readonly kind: 'failed'; readonly error: ComfyRunpodError; readonly output?: JsonBody }
+  | { readonly kind: 'completed'; readonly output: JsonBody; readonly refresh?: boolean }
+  | {
+      readonly kind: 'failed';
+      readonly error: ComfyRunpodError;
+      readonly output?: JsonBody;
+      readonly refresh?: boolean;
+    }
   | { readonly kind: 'cancelled' };
 
 /** Turns jobs into outcomes. */

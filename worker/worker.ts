@@ -13,6 +13,7 @@
  */
 import { type ComfyRunpodError, toComfyRunpodError } from '../shared/index.ts';
 import { Dispatcher, type GiveUpTimes } from './dispatcher.ts';
+import type { PrefetchMode } from './prefetch-policy.ts';
 import {
   buildUrls,
   createReporter,
@@ -32,6 +33,8 @@ export interface WorkerSettings {
   readonly runpod: RunpodConfig;
   /** Jobs that run at the same time. */
   readonly concurrency?: number;
+  /** Whether a next job is taken while one runs. Default: `0`. */
+  readonly prefetch?: PrefetchMode;
   /** Recycle the worker after its first job. */
   readonly refreshWorker?: boolean;
   /** How long a drain may take before what is left is given up. */
@@ -111,6 +114,7 @@ class RunningWorker implements Worker {
       reporter: createReporter({ config: runpod, urls, transport: this.#transport }),
       logger: parts.logger,
       concurrency: settings.concurrency ?? 1,
+      prefetch: settings.prefetch ?? '0',
       refreshWorker: settings.refreshWorker ?? false,
       giveUpTimes: { ...defaultGiveUpTimes, ...settings.giveUpTimes },
       onRecycle: (reason) => this.#drain(reason),

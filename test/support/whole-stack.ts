@@ -19,6 +19,10 @@ export interface WholeStackOptions {
   readonly platformFaults?: readonly FaultRuleInput[];
   /** Faults of each ComfyUI, by its index. */
   readonly comfyFaults?: (index: number) => readonly FaultInput[];
+  /** Keeps no log. */
+  readonly quiet?: boolean;
+  /** Further variables of the workers. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** The running chain. */
@@ -65,12 +69,20 @@ async function start(options: WholeStackOptions, resources: ResourceStack): Prom
       COMFY_INPUT_DIR: standIn.directories.input,
       COMFY_OUTPUT_DIR: standIn.directories.output,
       COMFY_TEMP_DIR: standIn.directories.temp,
+      ...options.environment,
     });
     if (!config.runpod) throw new Error('the environment of the emulator is not complete');
-    const logger = createLogger({ level: 'debug', format: 'json', write: (line) => void log.push(line) });
+    const logger = createLogger({
+      level: options.quiet ? 'error' : 'debug',
+      format: 'json',
+      write: (line) => void log.push(line),
+    });
     const closing = new AbortController();
     const composed = await createRunner(config, logger, closing.signal);
-    const worker = startWorker({ runpod: config.runpod }, { runner: composed.runner, logger });
+    const worker = startWorker(
+      { runpod: config.runpod, prefetch: config.prefetch },
+      { runner: composed.runner, logger },
+    );
     workers.push(worker);
     let left: Promise<void> | undefined;
     const leave = (how: () => Promise<unknown>) => {

@@ -23,9 +23,9 @@ import { freeMemory } from './free-memory.ts';
 import { ComfyHttp, transportFailure } from './http.ts';
 import { NodeCatalog } from './node-catalog.ts';
 import { deleteHistory } from './prompt-state.ts';
-import { probeServer } from './server-info.ts';
+import { probeServer, readGpuMemory } from './server-info.ts';
 import { ComfySocket } from './socket.ts';
-import type { ComfyServer, ComfyTimings, Execution, ExecutionRequest, NodeClass } from './types.ts';
+import type { ComfyServer, ComfyTimings, Execution, ExecutionRequest, GpuMemory, NodeClass } from './types.ts';
 
 /** Where ComfyUI is: at an address, or in a folder from which it is started. */
 export type ComfySource =
@@ -54,6 +54,8 @@ export interface ComfyConnection extends FileTransfer {
   forget(promptId: string, signal: AbortSignal): Promise<void>;
   /** Unloads models and drops caches, when nothing is queued; waits for the effect for a moment. */
   freeMemory(signal: AbortSignal): Promise<void>;
+  /** GPU memory now; undefined without a GPU. */
+  gpuMemory(signal: AbortSignal): Promise<GpuMemory | undefined>;
   /** Ends the connection, and the process when it was started here. */
   close(): Promise<void>;
 }
@@ -139,6 +141,10 @@ class Connection implements ComfyConnection {
 
   freeMemory(signal: AbortSignal): Promise<void> {
     return freeMemory(this.#current().http, signal);
+  }
+
+  gpuMemory(signal: AbortSignal): Promise<GpuMemory | undefined> {
+    return readGpuMemory(this.#current().http, signal);
   }
 
   upload: FileTransfer['upload'] = (file, signal) => this.#files.upload(file, signal);

@@ -153,6 +153,7 @@ class Run {
     return this.#support.socket.listen(this.#promptId, (message) => {
       const activity = this.#activity;
       activity.lastAt = Date.now();
+      if (message.image) this.#request.onPreview?.(message.image);
       const terminal = this.#progress.accept(message);
       if (terminal === 'none') {
         this.#request.onSnapshot?.(this.#progress.snapshot());

@@ -11,8 +11,10 @@ export type {
   ComfyTimings,
   Execution,
   ExecutionRequest,
+  GpuMemory,
   NodeClass,
   NodeInput,
   NodeOutputs,
+  PreviewImage,
   RunSnapshot,
 } from './types.ts';

@@ -88,6 +88,8 @@ export class RunProgress {
       done: this.#done.size,
       total,
       fraction: this.#fraction,
+      doneNodes: this.#done,
+      cachedNodes: this.#cached,
     };
   }
 

@@ -1,7 +1,7 @@
 /** Reads `/system_stats` and judges what that version can do. An unknown version counts as the newest (ComfyUI protocol notes §7.1 D03). */
 import type { ComfyHttp } from './http.ts';
-import type { ComfyCapabilities, ComfyServer } from './types.ts';
-import { recordOf, textOf } from './value-guards.ts';
+import type { ComfyCapabilities, ComfyServer, GpuMemory } from './types.ts';
+import { listOf, recordOf, textOf } from './value-guards.ts';
 
 /** The numbers of a version such as `0.3.64` or `v0.26.0-1-gabc`, or undefined. */
 export function parseVersion(text: string): readonly [number, number, number] | undefined {
@@ -30,4 +30,13 @@ export async function probeServer(http: ComfyHttp, signal: AbortSignal, timeoutM
   const stats = recordOf(await http.json({ path: '/system_stats', signal, timeoutMs }));
   const version = textOf(recordOf(stats['system'])['comfyui_version']) ?? 'unknown';
   return { version, capabilities: capabilitiesOf(version) };
+}
+
+/** GPU memory now, or undefined where ComfyUI runs without a GPU: it then tells the memory of the machine (§1.11). */
+export async function readGpuMemory(http: ComfyHttp, signal: AbortSignal): Promise<GpuMemory | undefined> {
+  const stats = recordOf(await http.json({ path: '/system_stats', signal }));
+  const device = recordOf(listOf(stats['devices'])[0]);
+  const { vram_total: totalBytes, vram_free: freeBytes, type } = device;
+  if (type === 'cpu' || typeof totalBytes !== 'number' || typeof freeBytes !== 'number') return undefined;
+  return totalBytes > 0 ? { totalBytes, freeBytes } : undefined;
 }

@@ -3,6 +3,7 @@
  * because custom nodes and newer servers send messages of their own and none of them may end a job.
  */
 import { parseTolerantJson } from '../../shared/index.ts';
+import type { PreviewImage } from './types.ts';
 import { isRecord, recordOf, textOf } from './value-guards.ts';
 
 /** A message about one prompt, reduced to what the driver uses. */
@@ -10,9 +11,18 @@ export interface PromptMessage {
   readonly type: string;
   readonly promptId: string;
   readonly data: Readonly<Record<string, unknown>>;
+  /** The picture of a preview; a view into the frame. */
+  readonly image?: PreviewImage;
 }
 
-/** Binary frame: preview image with metadata (§2.5). */
+/** A preview that does not name its prompt: older servers send it to the client of the prompt that runs. */
+export interface BarePreview {
+  readonly type: 'bare-preview';
+  readonly image: PreviewImage;
+}
+
+/** Binary frames: preview image, and preview image with metadata (§2.5). */
+const barePreview = 1;
 const previewWithMetadata = 4;
 /** Metadata of a preview is a few hundred bytes; more is not metadata. */
 const maxMetadataBytes = 64 * 1024;
@@ -32,9 +42,15 @@ export function decodeText(text: string): PromptMessage | undefined {
   return type === undefined || promptId === undefined ? undefined : { type, promptId, data };
 }
 
-/** Decodes a binary frame. Only previews with metadata name their prompt; the picture itself is not kept. */
-export function decodeBinary(frame: Buffer): PromptMessage | undefined {
-  if (frame.length < 8 || frame.readUInt32BE(0) !== previewWithMetadata) return undefined;
+/** Decodes a binary frame. Only previews with metadata name their prompt. */
+export function decodeBinary(frame: Buffer): PromptMessage | BarePreview | undefined {
+  if (frame.length < 8) return undefined;
+  const kind = frame.readUInt32BE(0);
+  if (kind === barePreview) {
+    const image = pictureOf(frame.subarray(8));
+    return image && { type: 'bare-preview', image };
+  }
+  if (kind !== previewWithMetadata) return undefined;
   const length = frame.readUInt32BE(4);
   if (length > maxMetadataBytes || frame.length < 8 + length) return undefined;
   let data: unknown;
@@ -44,5 +60,14 @@ export function decodeBinary(frame: Buffer): PromptMessage | undefined {
     return undefined;
   }
   const promptId = textOf(recordOf(data)['prompt_id']);
-  return promptId === undefined ? undefined : { type: 'preview', promptId, data: recordOf(data) };
+  if (promptId === undefined) return undefined;
+  const image = pictureOf(frame.subarray(8 + length));
+  return { type: 'preview', promptId, data: recordOf(data), ...(image && { image }) };
+}
+
+/** Judged by its first bytes: servers have been wrong about the format. */
+function pictureOf(bytes: Buffer): PreviewImage | undefined {
+  if (bytes.length < 4) return undefined;
+  if (bytes.readUInt16BE(0) === 0xffd8) return { contentType: 'image/jpeg', bytes };
+  return bytes.readUInt32BE(0) === 0x89504e47 ? { contentType: 'image/png', bytes } : undefined;
 }

@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { WebSocket } from 'ws';
 import { backoffMs, delay, limits, raceSignal } from '../../shared/index.ts';
 import type { Logger } from '../types.ts';
-import { decodeBinary, decodeText, type PromptMessage } from './socket-messages.ts';
+import { type BarePreview, decodeBinary, decodeText, type PromptMessage } from './socket-messages.ts';
 
 /** Gets the messages about one prompt, in order. */
 export type PromptListener = (message: PromptMessage) => void;
@@ -33,6 +33,7 @@ export class ComfySocket {
   readonly #stop = new AbortController();
   readonly #loop: Promise<void>;
   #state: State = { kind: 'waiting' };
+  #heardOf: string | undefined;
   #opened = Promise.withResolvers<void>();
 
   constructor(options: { url: (clientId: string) => string; logger: Logger; onReconnect: () => void }) {
@@ -138,7 +139,18 @@ export class ComfySocket {
     return opened;
   }
 
-  #dispatch(message: PromptMessage | undefined): void {
+  /** Gives a preview without a name to the prompt that was heard of last: only one runs at a time. */
+  #named(message: PromptMessage | BarePreview): PromptMessage | undefined {
+    if ('promptId' in message) {
+      this.#heardOf = message.promptId;
+      return message;
+    }
+    if (this.#heardOf === undefined) return undefined;
+    return { type: 'preview', promptId: this.#heardOf, data: {}, image: message.image };
+  }
+
+  #dispatch(received: PromptMessage | BarePreview | undefined): void {
+    const message = received && this.#named(received);
     if (!message) return;
     try {
       this.#listeners.get(message.promptId)?.(message);

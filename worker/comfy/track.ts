@@ -4,7 +4,7 @@
  * 1. Done means: `/history/{id}` has the entry, or answers 500 for good.
  * 2. Lost means: absent from the queue and then from history, twice in a row, and longer than the history may lag when an event
  *    announced the end.
- * 3. Stalled means: no event of this prompt and no movement of the queue for `stallMs`.
+ * 3. Stalled means: no event of this prompt and no movement of the queue for `stallMs`, waiting behind another prompt aside.
  */
 import { ComfyRunpodError } from '../../shared/index.ts';
 import type { Hint } from './hint.ts';
@@ -55,7 +55,9 @@ export async function trackPrompt(tracking: Tracking): Promise<Exclude<HistoryVi
       if (history.kind !== 'absent') return history;
       if (queue) {
         const state = JSON.stringify([queue.running, queue.pending.length, queue.pending.indexOf(promptId)]);
-        if (state !== queueState) activity.lastAt = Date.now();
+        // Behind a prompt that runs there is nothing to hear: it is that one's turn to be watched.
+        const waits = queue.running.length > 0 && queue.pending.includes(promptId);
+        if (state !== queueState || waits) activity.lastAt = Date.now();
         queueState = state;
         misses = queue.running.includes(promptId) || queue.pending.includes(promptId) ? 0 : misses + 1;
       }

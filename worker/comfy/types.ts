@@ -42,6 +42,22 @@ export interface RunSnapshot {
   readonly total: number;
   /** From 0 to 1, never falling. */
   readonly fraction: number;
+  /** Ids behind `done`; grows while the run goes on. */
+  readonly doneNodes: ReadonlySet<string>;
+  /** Those of them that came from ComfyUI's cache. */
+  readonly cachedNodes: ReadonlySet<string>;
+}
+
+/** A picture that a node sent while it worked. */
+export interface PreviewImage {
+  readonly contentType: 'image/jpeg' | 'image/png';
+  readonly bytes: Buffer;
+}
+
+/** GPU memory as ComfyUI tells it, bytes. */
+export interface GpuMemory {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
 }
 
 /** One prompt to run. */
@@ -58,6 +74,8 @@ export interface ExecutionRequest {
   /** Takes the caller's content out of a text of ComfyUI's before it becomes part of an error. */
   readonly redact: (text: string) => string;
   readonly onSnapshot?: (snapshot: RunSnapshot) => void;
+  /** Gets every preview picture of the run. Must be cheap. */
+  readonly onPreview?: (image: PreviewImage) => void;
 }
 
 /** How one prompt ended. What it put out is there also when it failed. */

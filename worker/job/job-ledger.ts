@@ -3,17 +3,38 @@ import { packageVersion, type Receipt, type Workflow } from '../../shared/index.
 import type { Execution } from '../comfy/index.ts';
 import type { WipeReport } from '../workspace/index.ts';
 
-type Timed = 'stageMs' | 'runMs' | 'collectMs';
+type Timed = 'bootMs' | 'stageMs' | 'runMs' | 'queueMs' | 'collectMs' | 'encodeMs' | 'wipeMs';
 
 /** Notes of one job. */
 export class JobLedger {
-  readonly startedAt = performance.now();
+  /** When the job was taken, from `performance.now`. */
+  readonly startedAt: number;
+  readonly #takenMs: number;
   readonly executions: Execution[] = [];
   readonly warnings: { node?: string; message: string }[] = [];
   comfyVersion = 'unknown';
   bytesIn = 0;
   bytesOut = 0;
-  readonly #timings: Record<Timed, number> = { stageMs: 0, runMs: 0, collectMs: 0 };
+  vram: { usedBytes: number; totalBytes: number } | undefined;
+  readonly #timings: Record<Timed, number> = {
+    bootMs: 0,
+    stageMs: 0,
+    runMs: 0,
+    queueMs: 0,
+    collectMs: 0,
+    encodeMs: 0,
+    wipeMs: 0,
+  };
+
+  constructor(takenAt = performance.now()) {
+    this.startedAt = takenAt;
+    this.#takenMs = performance.now() - takenAt;
+  }
+
+  /** Adds time that was measured elsewhere, milliseconds. */
+  add(what: Timed, ms: number): void {
+    this.#timings[what] += ms;
+  }
 
   /** Runs `work` and adds its time. */
   async time<T>(what: Timed, work: () => Promise<T>): Promise<T> {
@@ -25,7 +46,7 @@ export class JobLedger {
     }
   }
 
-  /** Milliseconds since the job began. */
+  /** Milliseconds since the job was taken. */
   elapsedMs(): number {
     return Math.round(performance.now() - this.startedAt);
   }
@@ -33,16 +54,17 @@ export class JobLedger {
   /** The receipt. `workflow` is the submitted one. */
   receipt(workerId: string, workflow: Workflow, wipe: WipeReport): Receipt {
     const last = this.executions.at(-1);
-    const { stageMs, runMs, collectMs } = this.#timings;
+    const timings = Object.entries({ takenMs: this.#takenMs, ...this.#timings }).map(([name, ms]) => [
+      name,
+      Math.round(ms),
+    ]);
     return {
       promptId: last?.promptId ?? '',
       workerId,
       workerVersion: packageVersion,
       comfyVersion: this.comfyVersion,
       timings: {
-        stageMs: Math.round(stageMs),
-        runMs: Math.round(runMs),
-        collectMs: Math.round(collectMs),
+        ...(Object.fromEntries(timings) as Record<Timed | 'takenMs', number>),
         totalMs: this.elapsedMs(),
       },
       nodes: (last?.nodeTimes ?? []).map(({ node, ms }) => ({
@@ -51,6 +73,7 @@ export class JobLedger {
         ms,
       })),
       bytes: { in: this.bytesIn, out: this.bytesOut },
+      ...(this.vram && { vram: this.vram }),
       cached: [...(last?.cached ?? [])],
       wipe: { mode: wipe.mode, files: wipe.files, bytes: wipe.bytes, kept: [...wipe.kept] },
       retries:

@@ -4,15 +4,15 @@
  * 1. It never throws and always wipes, whatever happens.
  * 2. Files are read into memory before they are wiped, and measured against the limit before they are read.
  * 3. A run that failed still delivers what it made, beside the error.
- * 4. A run is repeated at most once: out of memory (after freeing it), or a file that ComfyUI named and that is not there.
+ * 4. The next job may have ComfyUI as soon as the run has ended; everything after that overlaps with it.
+ * 5. A run is repeated at most once: out of memory (after freeing it), or a file that ComfyUI named and that is not there.
  */
-import { createDeadline, type JobInput, limits, toComfyRunpodError } from '../../shared/index.ts';
+import { type JobInput, limits, toComfyRunpodError } from '../../shared/index.ts';
 import type { JobOutcome, RunContext, RunnerJob } from '../types.ts';
-import { budgetError, jobBudgetMs } from './job-budget.ts';
 import { admitJob } from './phases/admit.ts';
 import { collectFailed, collectJob } from './phases/collect.ts';
 import { concludeJob } from './phases/conclude.ts';
-import { executeOnce, prepareRepeat } from './phases/execute.ts';
+import { executeOnce, prepareRepeat, releaseComfy } from './phases/execute.ts';
 import { type Ended, type JobRun, type JobSupport, openJobRun } from './phases/job-run.ts';
 import { planJob } from './phases/plan.ts';
 import { stageJob } from './phases/stage.ts';
@@ -32,7 +32,9 @@ export async function runJob(support: JobSupport, job: RunnerJob, context: RunCo
     return { kind: 'failed', error: failure };
   }
   try {
-    return await finish(openJobRun(support, logger, input, context));
+    const run = openJobRun(support, logger, input, context);
+    using _clocks = run.budget;
+    return await finish(run);
   } catch (error) {
     const failure = toComfyRunpodError(error);
     logger.error({ code: failure.code, kind: error instanceof Error ? error.name : typeof error }, 'Job broke down');
@@ -52,9 +54,7 @@ async function finish(run: JobRun): Promise<JobOutcome> {
 }
 
 async function work(run: JobRun): Promise<Ended> {
-  const budgetMs = jobBudgetMs(run.input, run.context.executionTimeoutMs);
-  using deadline = createDeadline(budgetMs, () => budgetError(budgetMs), run.context.signal);
-  const { signal } = deadline;
+  const { signal } = run.budget;
   try {
     run.progress.enter('starting');
     const plan = await planJob(run, signal);
@@ -67,6 +67,7 @@ async function work(run: JobRun): Promise<Ended> {
         await prepareRepeat(run, 'out of memory', signal);
         continue;
       }
+      releaseComfy(run, execution);
       if (failure) return await collectFailed(run, failure, execution, signal);
       try {
         return await collectJob(run, plan, execution, signal);

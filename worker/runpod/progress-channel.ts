@@ -63,7 +63,9 @@ export function openProgressChannel(options: ProgressChannelOptions): ProgressCh
   return {
     offer(event) {
       if (closed !== undefined) return;
-      newest = event;
+      // A picture waits for the next post even when newer events overtake it: there are few of them.
+      const preview = event.preview ?? newest?.preview;
+      newest = preview === undefined ? event : { ...event, preview };
       pump ??= run();
     },
     close() {

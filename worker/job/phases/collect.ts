@@ -8,6 +8,8 @@ import { cleanUpMs, type Ended, type JobRun } from './job-run.ts';
 
 /** Bytes around the envelope in a job-done body. */
 export const wrapperBytes = 256;
+/** How long ComfyUI may take to tell its GPU memory: it is one figure of a receipt. */
+const gpuMemoryMs = 500;
 /** The same, with the longest error beside it. */
 const wrapperWithErrorBytes = 64 * 1024;
 
@@ -19,6 +21,7 @@ export async function collectJob(
   signal: AbortSignal,
 ): Promise<Ended> {
   run.progress.enter('collecting');
+  run.asides.push(noteGpuMemory(run));
   const all = listOutputs(execution.outputs, compareNodeIds);
   const selected = selectOutputs(all, run.input);
   if (selected.files.length === 0 && selected.values.length === 0) throw nothingPutOut(all, run.input);
@@ -45,6 +48,13 @@ export async function collectFailed(
   const limit = run.context.resultLimitBytes - wrapperWithErrorBytes;
   const collected = await read(run, selected, limit, collectingTime(run, signal)).catch(() => undefined);
   return { failure, ...(collected && { collected }) };
+}
+
+/** No job waits for it longer than a moment. */
+async function noteGpuMemory(run: JobRun): Promise<void> {
+  const memory = await run.support.comfy.gpuMemory(AbortSignal.timeout(gpuMemoryMs)).catch(() => undefined);
+  if (!memory) return;
+  run.ledger.vram = { usedBytes: memory.totalBytes - memory.freeBytes, totalBytes: memory.totalBytes };
 }
 
 /** When the job's own deadline is over, collecting still has the margin that was kept back for it. */

@@ -10,19 +10,20 @@ export function concludeJob(run: JobRun, ended: Ended, wipe: WipeReport): JobOut
   const { collected, failure } = ended;
   const { context, ledger } = run;
   if (context.signal.aborted) return { kind: 'cancelled' };
+  const refresh = run.input.refresh === true ? { refresh: true } : {};
   ledger.bytesOut = collected?.artifacts.reduce((sum, artifact) => sum + artifact.bytes.length, 0) ?? 0;
   if (failure) {
     const output = collected && envelope(run, 'partial', collected, wipe);
-    return { kind: 'failed', error: failure, ...(output && { output }) };
+    return { kind: 'failed', error: failure, ...(output && { output }), ...refresh };
   }
   const { resultLimitBytes } = context;
   const output = envelope(run, 'success', collected ?? { artifacts: [], values: [] }, wipe);
   if (output.byteLength + wrapperBytes > resultLimitBytes) {
     const files = collected?.artifacts.length ?? 0;
-    return { kind: 'failed', error: tooLarge(output.byteLength, resultLimitBytes, files, ledger.bytesOut) };
+    return { kind: 'failed', error: tooLarge(output.byteLength, resultLimitBytes, files, ledger.bytesOut), ...refresh };
   }
   run.progress.enter('delivering');
-  return { kind: 'completed', output };
+  return { kind: 'completed', output, ...refresh };
 }
 
 function envelope(run: JobRun, status: 'success' | 'partial', collected: CollectedOutputs, wipe: WipeReport): JsonBody {

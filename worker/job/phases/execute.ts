@@ -1,36 +1,81 @@
-/** Phase 4: one run of the graph in ComfyUI, and what has to be done before it may run again. */
-import type { Execution } from '../../comfy/index.ts';
+/** Phase 4: one run of the graph in ComfyUI, what has to be done before it may run again, and when the next job may have ComfyUI. */
+import { compareNodeIds, type Workflow } from '../../../shared/index.ts';
+import type { Execution, ExecutionRequest } from '../../comfy/index.ts';
+import { listOutputs, type OutputFile } from '../../outputs/index.ts';
 import { bindGraph } from '../bind-graph.ts';
 import { cancelBudgetMs } from '../job-budget.ts';
 import type { GraphPlan } from '../plan-graph.ts';
+import { PreviewFeed } from '../preview-feed.ts';
 import { createRedactor } from '../redact.ts';
+import { RunEstimate } from '../run-estimate.ts';
 import type { JobRun } from './job-run.ts';
 import type { StagedNames } from './stage.ts';
 
-/** Runs the graph once. Never throws: every ending is an {@link Execution}. */
+/**
+ * Runs the graph once, behind the job that is in ComfyUI already, if any. Throws the signal's reason when the job ends before its prompt was
+ * posted; every other ending is an {@link Execution}.
+ */
 export async function executeOnce(
   run: JobRun,
   plan: GraphPlan,
   staged: StagedNames,
   signal: AbortSignal,
 ): Promise<Execution> {
-  const { comfyOrgApiKey, limits: jobLimits } = run.input;
-  const execution = await run.ledger.time('runMs', () =>
-    run.support.comfy.execute({
-      prompt: bindGraph(plan, { staged, folder: run.files.folder }),
-      ...(comfyOrgApiKey !== undefined && { extraData: { api_key_comfy_org: comfyOrgApiKey } }),
-      stallMs: jobLimits?.stallMs ?? run.support.stallMs,
+  const { ledger, support, budget, context } = run;
+  const prompt = bindGraph(plan, { staged, folder: run.files.folder });
+  run.progress.useEstimate(new RunEstimate(prompt, support.nodeTimes));
+  const request = executionRequest(run, plan, staged, prompt, signal);
+  const queuedAt = performance.now();
+  let waits = true;
+  const onTurn = () => {
+    waits = false;
+    ledger.add('queueMs', performance.now() - queuedAt);
+    budget.resume();
+    context.onGpuBusy?.();
+  };
+  budget.pause();
+  try {
+    const execution = await support.lane.within(
+      () => ledger.time('runMs', () => support.comfy.execute(request)),
+      onTurn,
       signal,
-      cancelMs: cancelBudgetMs(run.context.executionTimeoutMs),
-      redact: createRedactor(() => ({
-        secrets: [...plan.secrets, ...(comfyOrgApiKey === undefined ? [] : [comfyOrgApiKey])],
-        renames: renames(run, staged),
-      })),
-      onSnapshot: (snapshot) => run.progress.update(snapshot),
-    }),
-  );
-  run.ledger.executions.push(execution);
-  return execution;
+    );
+    ledger.executions.push(execution);
+    if (!execution.failure) support.nodeTimes.note(prompt, execution.nodeTimes);
+    return execution;
+  } finally {
+    if (waits) ledger.add('queueMs', performance.now() - queuedAt);
+    budget.resume();
+  }
+}
+
+function executionRequest(
+  run: JobRun,
+  plan: GraphPlan,
+  staged: StagedNames,
+  prompt: Workflow,
+  signal: AbortSignal,
+): ExecutionRequest {
+  const { comfyOrgApiKey, limits: jobLimits, previews = false } = run.input;
+  const extraData = {
+    ...(comfyOrgApiKey !== undefined && { api_key_comfy_org: comfyOrgApiKey }),
+    // Known to newer versions; the others ignore it (ComfyUI protocol notes §1.3.1).
+    ...(previews && { preview_method: 'auto' }),
+  };
+  const feed = previews ? new PreviewFeed((preview) => run.progress.preview(preview)) : undefined;
+  return {
+    prompt,
+    ...(Object.keys(extraData).length > 0 && { extraData }),
+    stallMs: jobLimits?.stallMs ?? run.support.stallMs,
+    signal,
+    cancelMs: cancelBudgetMs(run.context.executionTimeoutMs),
+    redact: createRedactor(() => ({
+      secrets: [...plan.secrets, ...(comfyOrgApiKey === undefined ? [] : [comfyOrgApiKey])],
+      renames: renames(run, staged),
+    })),
+    onSnapshot: (snapshot) => run.progress.update(snapshot),
+    ...(feed && { onPreview: (image) => feed.offer(image) }),
+  };
 }
 
 function renames(run: JobRun, staged: StagedNames): Map<string, string> {
@@ -39,9 +84,30 @@ function renames(run: JobRun, staged: StagedNames): Map<string, string> {
   return names;
 }
 
-/** Drops ComfyUI's caches, so that the next run makes everything anew, in a folder of its own. */
+/** Drops ComfyUI's caches once it has nothing else to do, so that the next run makes everything anew, in a folder of its own. */
 export async function prepareRepeat(run: JobRun, why: string, signal: AbortSignal): Promise<void> {
   run.logger.warn({ why }, 'The run is repeated once');
-  await run.support.comfy.freeMemory(signal);
+  await run.support.lane.alone(() => run.support.comfy.freeMemory(signal), signal);
   run.folders.push(run.files.renewFolder());
+}
+
+/**
+ * ComfyUI is done with the job: the next one may have it while this one is collected and wiped. Not so when the worker is to be recycled
+ * after it, or when files lie where the next job may write.
+ */
+export function releaseComfy(run: JobRun, execution: Execution): void {
+  const { files } = listOutputs(execution.outputs, compareNodeIds);
+  if (files.some((file) => isShared(file, run.folders))) {
+    run.context.onSharedOutput?.();
+    return;
+  }
+  if (run.input.refresh === true || execution.failure?.policy.recycle === true) return;
+  run.context.onGpuFree?.();
+}
+
+/** True for a file whose place is not this job's alone. ComfyUI's previews carry a random part in their names (§3.7). */
+function isShared(file: OutputFile, folders: readonly string[]): boolean {
+  if (file.type === 'temp') return !/^ComfyUI_temp_[a-z]{5}_/.test(file.filename);
+  if (file.type === 'input') return false;
+  return !folders.includes(file.subfolder.split('/').find((part) => part !== '') ?? '');
 }

@@ -4,7 +4,10 @@ import type { ComfyConnection } from '../../comfy/index.ts';
 import type { CollectedOutputs } from '../../outputs/index.ts';
 import type { Logger, RunContext } from '../../types.ts';
 import type { JobFiles, Workspace } from '../../workspace/index.ts';
+import type { ComfyLane } from '../comfy-lane.ts';
+import { type BudgetDeadline, jobBudget, startBudget } from '../job-budget.ts';
 import { JobLedger } from '../job-ledger.ts';
+import type { NodeTimes } from '../node-times.ts';
 import { ProgressReporter } from '../progress-reporter.ts';
 
 /** What jobs run with. */
@@ -15,6 +18,10 @@ export interface JobSupport {
   readonly workerId: string;
   /** Default of `limits.stallMs` of a job, milliseconds. */
   readonly stallMs: number;
+  /** The places of all jobs of this worker in ComfyUI. */
+  readonly lane: ComfyLane;
+  /** What nodes took in earlier jobs. */
+  readonly nodeTimes: NodeTimes;
 }
 
 /** One admitted job on its way through the phases. */
@@ -26,8 +33,12 @@ export interface JobRun {
   readonly ledger: JobLedger;
   readonly files: JobFiles;
   readonly progress: ProgressReporter;
+  /** The job's clocks. */
+  readonly budget: BudgetDeadline;
   /** Every output folder that the job has had, oldest first. */
   readonly folders: string[];
+  /** Small things that go on beside the collecting and end before the receipt is written. None of them rejects. */
+  readonly asides: Promise<void>[];
 }
 
 /** How the work ended, before the wipe. */
@@ -39,11 +50,12 @@ export interface Ended {
 /** Cleaning up must not hang on a ComfyUI that hangs. */
 export const cleanUpMs = 10_000;
 
-/** Opens the files, the notes and the progress of an admitted job. */
+/** Opens the files, the notes, the clocks and the progress of an admitted job. Dispose `budget`. */
 export function openJobRun(support: JobSupport, logger: Logger, input: JobInput, context: RunContext): JobRun {
-  const ledger = new JobLedger();
+  const ledger = new JobLedger(context.takenAt);
   const files = support.workspace.openJob();
   const progress = new ProgressReporter(context.onProgress, ledger.startedAt);
   progress.useWorkflow(input.workflow);
-  return { support, logger, input, context, ledger, files, progress, folders: [files.folder] };
+  const budget = startBudget(jobBudget(input, context), context.signal);
+  return { support, logger, input, context, ledger, files, progress, budget, folders: [files.folder], asides: [] };
 }

@@ -4,6 +4,10 @@ import type { JobRun } from './job-run.ts';
 
 /** Plans the job's graph. Throws what `ComfyConnection.ready` and {@link planGraph} throw. */
 export async function planJob(run: JobRun, signal: AbortSignal): Promise<GraphPlan> {
+  return run.ledger.time('bootMs', () => plan(run, signal));
+}
+
+async function plan(run: JobRun, signal: AbortSignal): Promise<GraphPlan> {
   const { comfy } = run.support;
   const server = await comfy.ready(signal);
   run.ledger.comfyVersion = server.version;

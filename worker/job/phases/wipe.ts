@@ -5,16 +5,23 @@ import type { WipeReport } from '../../workspace/index.ts';
 import { cleanUpMs, type JobRun } from './job-run.ts';
 
 /** Wipes files and ComfyUI's memory of the run. Never throws. */
-export async function wipeJob(run: JobRun): Promise<WipeReport> {
+export function wipeJob(run: JobRun): Promise<WipeReport> {
+  return run.ledger.time('wipeMs', () => wipe(run));
+}
+
+async function wipe(run: JobRun): Promise<WipeReport> {
   const { comfy } = run.support;
   const keep = run.input.debug === true;
   const named = run.ledger.executions.flatMap((execution) => listOutputs(execution.outputs, compareNodeIds).files);
   const forgotten = run.ledger.executions.map(async ({ promptId }) => {
     if (!keep) await comfy.forget(promptId, AbortSignal.timeout(cleanUpMs));
   });
-  const [wipe] = await Promise.all([run.files.wipe(named, { keep }), Promise.allSettled(forgotten)]);
-  if (wipe.mode === 'wiped' && wipe.kept.length > 0) {
-    run.logger.error({ files: wipe.kept.length }, 'Files of the job could not be wiped');
+  const [report] = await Promise.all([
+    run.files.wipe(named, { keep }),
+    Promise.allSettled([...forgotten, ...run.asides]),
+  ]);
+  if (report.mode === 'wiped' && report.kept.length > 0) {
+    run.logger.error({ files: report.kept.length }, 'Files of the job could not be wiped');
   }
-  return wipe;
+  return report;
 }

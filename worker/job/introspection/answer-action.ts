@@ -1,0 +1,59 @@
+/** Answers introspection jobs. They write nothing, post no prompt and hold no place in ComfyUI: the next job may run beside them. */
+import {
+  type ActionInput,
+  contractVersion,
+  isComfyRunpodError,
+  type Pong,
+  packageVersion,
+  raceSignal,
+  toComfyRunpodError,
+} from '../../../shared/index.ts';
+import type { ComfyConnection } from '../../comfy/index.ts';
+import { createJsonBody } from '../../outputs/index.ts';
+import type { JobOutcome, RunContext } from '../../types.ts';
+import { describeWorker } from './describe-worker.ts';
+import type { WorkerFacts } from './worker-facts.ts';
+
+/** How long a ping waits for the word of a ComfyUI that is not known to be ready. */
+const pingWaitMs = 100;
+
+/** Answers one introspection job. Never throws. */
+export async function answerAction(
+  comfy: ComfyConnection,
+  facts: WorkerFacts,
+  action: ActionInput,
+  context: RunContext,
+): Promise<JobOutcome> {
+  context.onGpuFree?.();
+  try {
+    context.signal.throwIfAborted();
+    const answer =
+      action.action === 'ping' ? await pong(comfy, facts, context.signal) : await describeWorker(comfy, facts, context);
+    return { kind: 'completed', output: createJsonBody([JSON.stringify(answer)]) };
+  } catch (error) {
+    if (context.signal.aborted) return { kind: 'cancelled' };
+    return { kind: 'failed', error: toComfyRunpodError(error) };
+  }
+}
+
+async function pong(comfy: ComfyConnection, facts: WorkerFacts, signal: AbortSignal): Promise<Pong> {
+  return {
+    kind: 'comfy-runpod/pong',
+    contract: contractVersion,
+    workerVersion: packageVersion,
+    workerId: facts.workerId,
+    state: await comfyState(comfy, signal),
+    uptimeMs: Math.round(performance.now() - facts.startedAt),
+  };
+}
+
+async function comfyState(comfy: ComfyConnection, signal: AbortSignal): Promise<Pong['state']> {
+  const late = AbortSignal.timeout(pingWaitMs);
+  try {
+    await raceSignal(comfy.ready(AbortSignal.any([signal, late])), late);
+    return 'ready';
+  } catch (error) {
+    signal.throwIfAborted();
+    return late.aborted || !isComfyRunpodError(error) ? 'starting' : 'down';
+  }
+}
