@@ -68,7 +68,7 @@ async function startStandIn(resources: ResourceStack): Promise<Comfy> {
       ...['--port', String(port), '--input-directory', directories.input, '--output-directory', directories.output],
       ...['--temp-directory', directories.temp, '--disable-metadata', '--dont-print-server'],
     ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+    { stdio: 'ignore' },
   );
   resources.defer(() => endProcess(child));
   const url = `http://127.0.0.1:${port}`;

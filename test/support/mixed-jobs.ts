@@ -1,7 +1,14 @@
 // Jobs of every kind, good and bad, each with the one truthful way it may end.
 import sharp from 'sharp';
-import type { JobResult } from '../../client/index.ts';
-import { type Artifact, type ErrorCode, type JobInputWire, packageVersion } from '../../shared/index.ts';
+import type { Client, JobResult } from '../../client/index.ts';
+import {
+  type Artifact,
+  delay,
+  type ErrorCode,
+  isComfyRunpodError,
+  type JobInputWire,
+  packageVersion,
+} from '../../shared/index.ts';
 
 /** One job and what must become of it. */
 export interface MixedJob {
@@ -191,4 +198,21 @@ export async function mixedJob(index: number): Promise<MixedJob> {
   const make = makers[index % makers.length];
   if (!make) throw new RangeError('no job maker');
   return { kind: make.name, ...(await make(index)) };
+}
+
+/** Submits a job, cancels it where that is its part, and waits for its end through whatever the network does. */
+export async function runMixedJob(client: Client, job: MixedJob): Promise<JobResult> {
+  const handle = await client.submit(job.input);
+  if (job.cancel) {
+    while ((await handle.status().catch(() => undefined))?.status === 'IN_QUEUE') await delay(20);
+    await handle.cancel();
+  }
+  for (;;) {
+    try {
+      return await handle.wait();
+    } catch (error) {
+      // A wait may end for a reason of the network; the job goes on and can be waited for again. Nothing else may be thrown.
+      if (!isComfyRunpodError(error) || error.policy.blame === 'caller') throw error;
+    }
+  }
 }
