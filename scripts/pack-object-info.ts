@@ -4,21 +4,33 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { isObject } from '../client/workflow/convert/json-values.ts';
+import { isObject, type JsonObject } from '../client/workflow/convert/json-values.ts';
 
-const dropped = new Set(['description', 'output_tooltips', 'category', 'python_module', 'hidden', 'tooltip']);
+const droppedOfClass = new Set(['description', 'output_tooltips', 'category', 'python_module']);
 const uploads = ['image_upload', 'video_upload', 'audio_upload', 'file_upload'];
 
-function lean(value: unknown): unknown {
-  if (Array.isArray(value)) {
-    const [type, options] = value as unknown[];
-    const picksFile = Array.isArray(type) && isObject(options) && uploads.some((name) => options[name] === true);
-    return (picksFile ? [[], options] : (value as unknown[])).map(lean);
-  }
-  if (!isObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([key, inner]) => (dropped.has(key) ? [] : [[key, lean(inner)]])),
-  );
+function without(object: JsonObject, keys: ReadonlySet<string>): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.has(key)));
+}
+
+/** `[type, options]` without the tooltip and without the files of that machine. */
+function leanInput(declaration: unknown): unknown {
+  if (!Array.isArray(declaration)) return declaration;
+  const [type, options, ...rest] = declaration as unknown[];
+  if (!isObject(options)) return declaration;
+  const picksFile = Array.isArray(type) && uploads.some((name) => options[name] === true);
+  return [picksFile ? [] : type, without(options, new Set(['tooltip'])), ...rest];
+}
+
+function leanClass(declaration: unknown): unknown {
+  if (!isObject(declaration) || !isObject(declaration['input'])) return declaration;
+  const input = Object.entries(declaration['input']).map(([section, inputs]) => [
+    section,
+    isObject(inputs)
+      ? Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, leanInput(spec)]))
+      : inputs,
+  ]);
+  return { ...without(declaration, droppedOfClass), input: Object.fromEntries(input) as JsonObject };
 }
 
 const [file, version] = process.argv.slice(2);
@@ -26,8 +38,7 @@ if (file === undefined || version === undefined || !/^[\d.]+$/.test(version))
   throw new Error('Usage: pack-object-info FILE VERSION');
 const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
 if (!isObject(parsed)) throw new Error('The file is no answer of /object_info.');
-// Class names are keys, too: only what is inside a class is thinned out.
-const classes = Object.fromEntries(Object.entries(parsed).map(([name, declaration]) => [name, lean(declaration)]));
+const classes = Object.fromEntries(Object.entries(parsed).map(([name, declaration]) => [name, leanClass(declaration)]));
 const packed = gzipSync(JSON.stringify(classes), { level: 9 }).toString('base64');
 writeFileSync(
   new URL('../client/data/object-info-data.ts', import.meta.url),
