@@ -84,6 +84,36 @@ export const errorPolicies = {
   ),
   FILE_HASH_MISMATCH: row('caller', 'any-worker', 400, input, 'The bytes changed on the way; send the file again.'),
 
+  INPUT_URL_REFUSED: row(
+    'caller',
+    'never',
+    400,
+    input,
+    'Give an https address of a public host without user name and password, or send the bytes as data.',
+  ),
+  INPUT_UNAVAILABLE: row(
+    'caller',
+    'never',
+    400,
+    input,
+    'The address must give the picture, video or sound itself, without a login; a signed address must not have expired.',
+  ),
+  INPUT_FETCH_FAILED: row(
+    'network',
+    'later',
+    502,
+    input,
+    'Check that the server of the address is up, then submit again, or send the bytes as data.',
+  ),
+  INPUT_TOO_LARGE: row('caller', 'never', 413, input, 'Send a smaller file (scale or re-encode it).'),
+  INPUT_NOT_HELD: row(
+    'nobody',
+    'any-worker',
+    409,
+    input,
+    'The worker does not hold the file any more, or never did; submit again with its bytes.',
+  ),
+
   // The workflow.
   WORKFLOW_NOT_JSON: row('workflow', 'never', 400, input, 'Export the workflow again; the file is not valid JSON.'),
   WORKFLOW_INVALID: row('workflow', 'never', 400, input, 'Export the workflow in API format: Workflow > Export (API).'),
@@ -235,6 +265,14 @@ export const errorPolicies = {
     503,
     jobFailed,
     "Submit again; if it repeats, read the last lines of ComfyUI's log in the message.",
+  ),
+  GPU_BROKEN: row(
+    'worker',
+    'any-worker',
+    503,
+    jobFailed,
+    'Submit again; the worker is replaced. If it repeats on other workers, the node and this kind of GPU do not go together.',
+    true,
   ),
   COMFY_STALLED: row(
     'worker',

@@ -39,6 +39,7 @@ export class ComfyProcess {
   readonly #tail = new LogTail();
   readonly #options: LaunchOptions;
   readonly #ended: Promise<ProcessEnd>;
+  readonly #endListeners = new Set<() => void>();
   #end: ProcessEnd | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -56,8 +57,11 @@ export class ComfyProcess {
     }
     this.#ended = new Promise((resolve) => {
       const settle = (end: ProcessEnd) => {
-        this.#end ??= end;
-        resolve(this.#end);
+        if (this.#end) return;
+        this.#end = end;
+        resolve(end);
+        for (const listener of this.#endListeners) listener();
+        this.#endListeners.clear();
       };
       this.#child.once('error', (error) => {
         this.#tail.add('stderr', `${error.message}\n`);
@@ -87,9 +91,11 @@ export class ComfyProcess {
     return this.#end;
   }
 
-  /** Resolves when it has ended. */
-  get whenEnded(): Promise<ProcessEnd> {
-    return this.#ended;
+  /** Calls `listener` once it has ended, at once when it has, until the returned function is called. */
+  onEnd(listener: () => void): () => void {
+    if (this.#end) listener();
+    else this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
   }
 
   /** Tells the log filter that jobs run from now on. */

@@ -21,6 +21,7 @@ import { executePrompt } from './execution.ts';
 import { type FileTransfer, fileTransfer } from './file-transfer.ts';
 import { freeMemory } from './free-memory.ts';
 import { ComfyHttp, transportFailure } from './http.ts';
+import { type ComfyInspection, inspectServer } from './inspect-server.ts';
 import { NodeCatalog } from './node-catalog.ts';
 import { deleteHistory } from './prompt-state.ts';
 import { probeServer, readGpuMemory } from './server-info.ts';
@@ -56,6 +57,8 @@ export interface ComfyConnection extends FileTransfer {
   freeMemory(signal: AbortSignal): Promise<void>;
   /** GPU memory now; undefined without a GPU. */
   gpuMemory(signal: AbortSignal): Promise<GpuMemory | undefined>;
+  /** What it says about itself. Call `ready` first. Throws `COMFY_UNREACHABLE` when it does not answer. */
+  inspect(signal: AbortSignal): Promise<ComfyInspection>;
   /** Ends the connection, and the process when it was started here. */
   close(): Promise<void>;
 }
@@ -123,9 +126,7 @@ class Connection implements ComfyConnection {
         capabilities: link.server.capabilities,
         timings: this.#timings,
         logger: this.#config.logger,
-        assertAlive: () => {
-          if (link.process?.end) throw link.process.endError('COMFY_CRASHED');
-        },
+        onCrash: (listener) => onCrash(link.process, listener),
         condemn: (why) => this.#condemn(link, why),
       },
       request,
@@ -145,6 +146,10 @@ class Connection implements ComfyConnection {
 
   gpuMemory(signal: AbortSignal): Promise<GpuMemory | undefined> {
     return readGpuMemory(this.#current().http, signal);
+  }
+
+  inspect(signal: AbortSignal): Promise<ComfyInspection> {
+    return inspectServer(this.#current().http, signal);
   }
 
   upload: FileTransfer['upload'] = (file, signal) => this.#files.upload(file, signal);
@@ -243,6 +248,10 @@ class Connection implements ComfyConnection {
     await this.#opening?.catch(() => undefined);
     if (this.#link) await closeLink(this.#link);
   }
+}
+
+function onCrash(child: ComfyProcess | undefined, listener: (cause: ComfyRunpodError) => void): () => void {
+  return child ? child.onEnd(() => listener(child.endError('COMFY_CRASHED'))) : () => undefined;
 }
 
 async function closeLink(link: Link): Promise<void> {

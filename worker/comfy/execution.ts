@@ -1,20 +1,27 @@
 /**
- * One prompt, one signal, one exit: posts a prompt, follows it, and answers how it ended. When the signal ends it first, the prompt is
- * cancelled before this returns: nothing is left running that nobody waits for.
+ * One prompt, one signal, one exit: lets the oracle decide and does what it asks for. Events go in one after another, requests are made
+ * beside; when the signal ends the run first, the prompt is taken off ComfyUI before this returns.
  */
 import { randomUUID } from 'node:crypto';
-import { ComfyRunpodError, toComfyRunpodError } from '../../shared/index.ts';
+import { type ComfyRunpodError, raceSignal, toComfyRunpodError } from '../../shared/index.ts';
 import type { Logger } from '../types.ts';
-import { type CancelOutcome, cancelPrompt } from './cancel.ts';
-import { Hint } from './hint.ts';
-import { type HistoryEntry, readHistoryEntry } from './history.ts';
 import type { ComfyHttp } from './http.ts';
-import { deleteHistory, type HistoryView } from './prompt-state.ts';
+import { step } from './oracle.ts';
+import {
+  initialOracle,
+  type OracleEffect,
+  type OracleEvent,
+  type OracleOutcome,
+  type OracleSettings,
+  type OracleState,
+} from './oracle-types.ts';
+import { makeRequest } from './prompt-requests.ts';
 import { RunProgress } from './run-progress.ts';
 import type { ComfySocket } from './socket.ts';
+import type { PromptMessage } from './socket-messages.ts';
 import { submitPrompt } from './submit.ts';
-import { type RunActivity, trackPrompt } from './track.ts';
 import type { ComfyCapabilities, ComfyTimings, Execution, ExecutionRequest } from './types.ts';
+import { isRecord, textOf } from './value-guards.ts';
 
 /** What an execution uses of its connection. */
 export interface ExecutionSupport {
@@ -23,8 +30,8 @@ export interface ExecutionSupport {
   readonly capabilities: ComfyCapabilities;
   readonly timings: ComfyTimings;
   readonly logger: Logger;
-  /** Throws `COMFY_CRASHED` when the process has died. */
-  readonly assertAlive: () => void;
+  /** Calls `listener` when the process has died, until the returned function is called. */
+  readonly onCrash: (listener: (cause: ComfyRunpodError) => void) => () => void;
   /** Called when this ComfyUI must not get another prompt before it was restarted. */
   readonly condemn: (why: string) => void;
 }
@@ -32,16 +39,15 @@ export interface ExecutionSupport {
 /** How long a run waits for the event socket: progress is nice to have. */
 const socketWaitMs = 500;
 
-/** Runs one prompt. Never throws: every ending is an {@link Execution}. */
-export async function executePrompt(support: ExecutionSupport, request: ExecutionRequest): Promise<Execution> {
-  const promptId = randomUUID();
-  const progress = new RunProgress(Object.keys(request.prompt), () => performance.now());
-  const run = new Run(support, request, progress, promptId);
+/** Runs one prompt under an id of its own, or under one that ran before. Never throws: every ending is an {@link Execution}. */
+export async function executePrompt(
+  support: ExecutionSupport,
+  request: ExecutionRequest,
+  promptId: string = randomUUID(),
+): Promise<Execution> {
+  const run = new Run(support, request, promptId);
   try {
-    await run.submit();
-    return run.ended(await run.follow());
-  } catch (error) {
-    return await run.failed(error);
+    return await run.execution();
   } finally {
     run.dispose();
   }
@@ -51,128 +57,140 @@ class Run {
   readonly #support: ExecutionSupport;
   readonly #request: ExecutionRequest;
   readonly #progress: RunProgress;
-  readonly #hint = new Hint();
-  readonly #activity: RunActivity = { lastAt: Date.now(), terminal: 'none', terminalAt: 0 };
+  readonly #settings: OracleSettings;
+  readonly #clientIds: { current: string } = { current: '' };
+  readonly #finished = Promise.withResolvers<OracleOutcome>();
   #promptId: string;
+  #state: OracleState = initialOracle;
+  /** Ends the requests under way when nobody waits for them any more. */
+  #requests = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
   #unlisten: () => void;
-  #retries = 0;
-  /** The prompt may be in ComfyUI's queue. */
-  #posted = false;
+  #uncrash: () => void = () => undefined;
 
-  constructor(support: ExecutionSupport, request: ExecutionRequest, progress: RunProgress, promptId: string) {
+  constructor(support: ExecutionSupport, request: ExecutionRequest, promptId: string) {
     this.#support = support;
     this.#request = request;
-    this.#progress = progress;
+    this.#promptId = promptId;
+    this.#progress = new RunProgress(Object.keys(request.prompt), () => performance.now());
+    this.#settings = {
+      ...support.timings,
+      cancelMs: Math.min(support.timings.cancelMs, request.cancelMs ?? Infinity),
+      stallMs: request.stallMs,
+      allowPartial: request.allowPartial ?? false,
+    };
+    // Before the post: events of the run may come before its answer (ComfyUI protocol notes §2.6).
+    this.#unlisten = this.#listen();
+  }
+
+  async execution(): Promise<Execution> {
+    const { socket, onCrash } = this.#support;
+    const { signal } = this.#request;
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#uncrash = onCrash((cause) => this.#feed({ type: 'crashed', cause }));
+    if (signal.aborted) this.#onAbort();
+    else await raceSignal(socket.whenOpen(socketWaitMs, signal), signal).catch(() => undefined);
+    // Without a client id previews go to everyone and some versions forget cached outputs (§0.3).
+    this.#clientIds.current = socket.clientId ?? randomUUID();
+    if (!signal.aborted) this.#request.onSnapshot?.(this.#progress.snapshot());
+    this.#feed({ type: 'begin' });
+    return this.#execution(await this.#finished.promise);
+  }
+
+  dispose(): void {
+    clearTimeout(this.#timer);
+    this.#requests.abort(new Error('the run is over'));
+    this.#request.signal.removeEventListener('abort', this.#onAbort);
+    this.#unlisten();
+    this.#uncrash();
+  }
+
+  #feed(event: OracleEvent): void {
+    const before = this.#state.phase;
+    const { state, effects } = step(this.#settings, this.#state, event, performance.now());
+    this.#state = state;
+    if (state.phase === 'cancelling' && before !== 'cancelling') {
+      this.#requests.abort(new Error('the run is being cancelled'));
+      this.#requests = new AbortController();
+    }
+    clearTimeout(this.#timer);
+    if (Number.isFinite(state.wakeAt)) {
+      const ms = Math.min(2 ** 31 - 1, Math.max(0, Math.ceil(state.wakeAt - performance.now())));
+      this.#timer = setTimeout(() => this.#feed({ type: 'tick' }), ms);
+    }
+    for (const effect of effects) this.#do(effect);
+  }
+
+  #do(effect: OracleEffect): void {
+    if (effect.type === 'finish') {
+      this.#finished.resolve(effect.outcome);
+      return;
+    }
+    const { signal } = this.#requests;
+    const { http, capabilities, timings } = this.#support;
+    const { prompt, redact, extraData } = this.#request;
+    const promptId = this.#promptId;
+    const post = (seq: number) =>
+      submitPrompt(
+        {
+          http,
+          promptId,
+          clientId: this.#clientIds.current,
+          prompt,
+          extraData,
+          redact,
+          timeoutMs: timings.submitMs,
+          signal,
+          onQueuedAs: (id) => this.#rename(id),
+        },
+        seq,
+      );
+    void makeRequest(effect.type, effect.seq, { http, capabilities, promptId, prompt, redact, signal, post }).then(
+      (answer) => this.#feed(answer),
+    );
+  }
+
+  readonly #onAbort = (): void => {
+    const { signal } = this.#request;
+    this.#feed({ type: 'abort', cause: toComfyRunpodError(signal.reason, 'JOB_CANCELLED', 'The run was cancelled.') });
+  };
+
+  #rename(promptId: string): void {
+    if (promptId === this.#promptId) return;
+    this.#unlisten();
     this.#promptId = promptId;
     this.#unlisten = this.#listen();
   }
 
-  async submit(): Promise<void> {
-    const { socket } = this.#support;
-    const { signal, prompt, extraData, redact } = this.#request;
-    signal.throwIfAborted();
-    await socket.whenOpen(socketWaitMs, signal);
-    this.#posted = true;
-    // Before the post: events of the run may come before its answer (ComfyUI protocol notes §2.6).
-    this.#request.onSnapshot?.(this.#progress.snapshot());
-    const submitted = await submitPrompt({
-      ...this.#support,
-      promptId: this.#promptId,
-      // Without a client id previews go to everyone and some versions forget cached outputs (§0.3).
-      clientId: socket.clientId ?? randomUUID(),
-      prompt,
-      extraData,
-      redact,
-      signal,
-    });
-    this.#retries = submitted.retries;
-    if (submitted.promptId !== this.#promptId) {
-      this.#unlisten();
-      this.#promptId = submitted.promptId;
-      this.#unlisten = this.#listen();
-    }
-    this.#activity.lastAt = Date.now();
-  }
-
-  follow(): Promise<HistoryView> {
-    return trackPrompt({
-      ...this.#support,
-      promptId: this.#promptId,
-      stallMs: this.#request.stallMs,
-      hint: this.#hint,
-      activity: this.#activity,
-      signal: this.#request.signal,
-    });
-  }
-
-  /** The run has ended by itself. */
-  async ended(history: HistoryView): Promise<Execution> {
-    const { logger, http, condemn } = this.#support;
-    if (history.kind !== 'entry') {
-      await deleteHistory(http, this.#promptId, AbortSignal.timeout(5_000)).catch(() => undefined);
-      const failure = new ComfyRunpodError('COMFY_PROTOCOL', "ComfyUI can't tell the result of the run.", {
-        nextStep: 'A node put out data that is not JSON. Remove or update the custom node that does.',
-      });
-      return this.#execution(undefined, failure);
-    }
-    const entry = readHistoryEntry(history.entry, this.#request.prompt, this.#request.redact);
-    if (entry.failure?.code === 'COMFY_CRASHED') condemn('the GPU failed in a node');
-    logger.debug({ promptId: this.#promptId, failure: entry.failure?.code }, 'The run is over');
-    return this.#execution(entry, entry.failure);
-  }
-
-  /** Submitting or following threw: refused, lost, stalled, gone, or the signal. */
-  async failed(thrown: unknown): Promise<Execution> {
-    const { signal } = this.#request;
-    const failure = toComfyRunpodError(thrown, signal.aborted ? 'JOB_CANCELLED' : 'INTERNAL', 'The run was cancelled.');
-    const stillThere = signal.aborted || failure.code === 'COMFY_STALLED' || failure.code === 'COMFY_UNREACHABLE';
-    if (!this.#posted || !stillThere) return this.#execution(undefined, failure);
-    const outcome = await this.#cancel();
-    if (outcome.kind === 'stuck') this.#support.condemn('a prompt does not stop');
-    if (outcome.kind === 'finished' && outcome.history.kind === 'entry') {
-      const entry = readHistoryEntry(outcome.history.entry, this.#request.prompt, this.#request.redact);
-      // The run was over before the cancel reached it; what it made is as good as ever (§6.7 d).
-      if (entry.failure === undefined) return this.#execution(entry, undefined);
-      return this.#execution(entry, entry.interrupted ? failure : entry.failure);
-    }
-    return this.#execution(undefined, failure);
-  }
-
-  dispose(): void {
-    this.#unlisten();
-  }
-
-  #cancel(): Promise<CancelOutcome> {
-    const cancelMs = Math.min(this.#support.timings.cancelMs, this.#request.cancelMs ?? Infinity);
-    const signal = AbortSignal.timeout(cancelMs + 1_000);
-    const timings = { ...this.#support.timings, cancelMs };
-    return cancelPrompt({ ...this.#support, timings, promptId: this.#promptId, signal });
-  }
-
   #listen(): () => void {
-    return this.#support.socket.listen(this.#promptId, (message) => {
-      const activity = this.#activity;
-      activity.lastAt = Date.now();
-      if (message.image) this.#request.onPreview?.(message.image);
-      const terminal = this.#progress.accept(message);
-      if (terminal === 'none') {
-        this.#request.onSnapshot?.(this.#progress.snapshot());
-        return;
-      }
-      if (activity.terminal === 'none') activity.terminalAt = Date.now();
-      activity.terminal = terminal;
-      this.#hint.give();
+    return this.#support.socket.listen(this.#promptId, (message) => this.#hear(message));
+  }
+
+  #hear(message: PromptMessage): void {
+    if (message.image) this.#request.onPreview?.(message.image);
+    if (message.image) this.#request.onPreview?.(message.image);
+    const hint = this.#progress.accept(message);
+    if (hint === 'none') this.#request.onSnapshot?.(this.#progress.snapshot());
+    const node = message.type === 'executed' ? textOf(message.data['node']) : undefined;
+    const output = message.data['output'];
+    this.#feed({
+      type: 'message',
+      hint,
+      ...(node !== undefined && isRecord(output) && { output: [node, output] as const }),
     });
   }
 
-  #execution(entry: HistoryEntry | undefined, failure: ComfyRunpodError | undefined): Execution {
+  #execution(outcome: OracleOutcome): Execution {
+    const { entry, failure, condemn, partial, outputs, retries } = outcome;
+    if (condemn !== undefined) this.#support.condemn(condemn);
+    this.#support.logger.debug({ promptId: this.#promptId, failure: failure?.code }, 'The run is over');
     return {
       promptId: this.#promptId,
-      // Without an entry the events may still have told what was made before ComfyUI went away.
-      outputs: entry?.outputs ?? this.#progress.outputs,
+      outputs,
       cached: [...new Set([...(entry?.cached ?? []), ...this.#progress.cached])],
       nodeTimes: this.#progress.nodeTimes,
-      retries: this.#retries,
+      retries,
+      refused: partial?.issues ?? [],
       ...(failure && { failure }),
     };
   }

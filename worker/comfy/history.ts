@@ -68,10 +68,7 @@ export function nodeFailure(
     return new ComfyRunpodError('OUT_OF_MEMORY', `The GPU ran out of memory in ${where}.`, { issues });
   }
   if (poisonedProcess.test(text)) {
-    return new ComfyRunpodError('COMFY_CRASHED', `The GPU failed in ${where}: ${type}: ${text}`, {
-      issues,
-      nextStep: 'Submit again; ComfyUI is restarted first. If it repeats, the node and this GPU do not go together.',
-    });
+    return new ComfyRunpodError('GPU_BROKEN', `The GPU failed in ${where}: ${type}: ${text}`, { issues });
   }
   const message = `Failed in ${where}: ${type}${text === '' ? '' : `: ${text}`}`;
   return new ComfyRunpodError('NODE_FAILED', message, { issues });

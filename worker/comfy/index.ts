@@ -3,6 +3,7 @@
 export type { LaunchOptions } from './comfy-process.ts';
 export { type ComfyConfig, type ComfyConnection, type ComfySource, connectComfy } from './connection.ts';
 export type { FileTransfer, Upload } from './file-transfer.ts';
+export type { ComfyInspection } from './inspect-server.ts';
 export type { ComfyDirectories } from './launch-arguments.ts';
 export type {
   ComfyCapabilities,

@@ -14,9 +14,6 @@ export type HistoryView =
   | { readonly kind: 'entry'; readonly entry: unknown }
   | { readonly kind: 'unreadable' };
 
-/** Where a prompt was found. The queue is read first: the other order can miss a run that ends in between (§6.2). */
-export type PromptPlace = 'pending' | 'running' | 'absent' | HistoryView;
-
 /** Reads the queue. */
 export async function readQueue(http: ComfyHttp, signal: AbortSignal): Promise<QueueView> {
   const queue = recordOf(await http.json({ path: '/queue', signal }));
@@ -37,13 +34,4 @@ export async function readHistory(http: ComfyHttp, promptId: string, signal: Abo
 /** Removes a prompt's history entry: graph, outputs and error inputs (§5.4). */
 export function deleteHistory(http: ComfyHttp, promptId: string, signal: AbortSignal): Promise<void> {
   return http.command({ path: '/history', json: { delete: [promptId] }, signal });
-}
-
-/** Finds a prompt: queue first, then history. */
-export async function locatePrompt(http: ComfyHttp, promptId: string, signal: AbortSignal): Promise<PromptPlace> {
-  const queue = await readQueue(http, signal);
-  if (queue.pending.includes(promptId)) return 'pending';
-  if (queue.running.includes(promptId)) return 'running';
-  const history = await readHistory(http, promptId, signal);
-  return history.kind === 'absent' ? 'absent' : history;
 }

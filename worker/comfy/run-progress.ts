@@ -5,7 +5,7 @@
 
 import type { PromptMessage } from './socket-messages.ts';
 import type { RunSnapshot } from './types.ts';
-import { isRecord, listOf, recordOf, textOf } from './value-guards.ts';
+import { listOf, recordOf, textOf } from './value-guards.ts';
 
 /** What an event says about the end of the run. All of them come before or at the history entry (§6.1). */
 export type TerminalHint = 'none' | 'likely' | 'recorded';
@@ -18,7 +18,6 @@ export class RunProgress {
   readonly #cached = new Set<string>();
   readonly #started = new Map<string, number>();
   readonly #times = new Map<string, number>();
-  readonly #outputs: Record<string, Record<string, unknown>> = {};
   #phase: 'queued' | 'running' = 'queued';
   #node: string | undefined;
   #step: { value: number; max: number } | undefined;
@@ -32,11 +31,6 @@ export class RunProgress {
   /** Nodes that were served from the cache. */
   get cached(): string[] {
     return [...this.#cached];
-  }
-
-  /** Outputs as `executed` events told them; for when there is no history entry to read. */
-  get outputs(): Readonly<Record<string, Record<string, unknown>>> {
-    return this.#outputs;
   }
 
   /** Milliseconds per executed node. */
@@ -117,7 +111,6 @@ export class RunProgress {
   #executed(data: Readonly<Record<string, unknown>>): void {
     const node = textOf(data['node']);
     if (node === undefined) return;
-    if (isRecord(data['output'])) this.#outputs[node] = data['output'];
     this.#finish(this.#submitted(node));
   }
 

@@ -1,5 +1,5 @@
 /** Shapes that the files of worker/comfy exchange with one another and with worker/job. */
-import type { ComfyRunpodError, Workflow } from '../../shared/index.ts';
+import type { ComfyRunpodError, ErrorIssue, Workflow } from '../../shared/index.ts';
 
 /** What a ComfyUI can do, judged by its version (ComfyUI protocol notes §0.3). */
 export interface ComfyCapabilities {
@@ -71,6 +71,8 @@ export interface ExecutionRequest {
   readonly signal: AbortSignal;
   /** Longest time for that cancel, milliseconds. Default: the connection's. */
   readonly cancelMs?: number;
+  /** Run it although ComfyUI refuses some of its outputs. Default: false. */
+  readonly allowPartial?: boolean;
   /** Takes the caller's content out of a text of ComfyUI's before it becomes part of an error. */
   readonly redact: (text: string) => string;
   readonly onSnapshot?: (snapshot: RunSnapshot) => void;
@@ -88,8 +90,10 @@ export interface Execution {
   readonly cached: readonly string[];
   /** Milliseconds per executed node, best effort. */
   readonly nodeTimes: readonly { readonly node: string; readonly ms: number }[];
-  /** Answers that had to be asked for again. */
+  /** Requests that had to be made again. */
   readonly retries: number;
+  /** Why ComfyUI left outputs out, when the request allowed that. */
+  readonly refused: readonly ErrorIssue[];
 }
 
 /** A file in one of ComfyUI's folders. */

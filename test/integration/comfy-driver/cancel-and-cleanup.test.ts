@@ -158,7 +158,7 @@ describe('cancel and cleanup', () => {
 
   it('gives up a ComfyUI whose GPU has failed', async () => {
     const bench = await startDriverBench({ standIn: { faults: [{ kind: 'cuda-fault', classType: 'EmptyImage' }] } });
-    expect(failureOf(await bench.run({ workflow: emptyPicture() })).code).toBe('COMFY_CRASHED');
+    expect(failureOf(await bench.run({ workflow: emptyPicture() })).code).toBe('GPU_BROKEN');
     expect(bench.logger.lines.join('\n')).toContain('ComfyUI is given up');
   });
 

@@ -38,7 +38,7 @@ describe('a history entry', () => {
     [
       'GPU fault',
       entryWith('error', errorMessage({ exception_message: 'CUDA error: an illegal memory access' })),
-      'COMFY_CRASHED',
+      'GPU_BROKEN',
     ],
   ])('of a %s', (_what, entry, code) => {
     expect(read(entry).failure?.code).toBe(code);
