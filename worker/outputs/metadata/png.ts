@@ -1,24 +1,32 @@
 /**
- * Takes text metadata out of a PNG without touching its pixels. ComfyUI writes the prompt and the workflow into text chunks, and for
- * animations into private `comf` chunks (ComfyUI protocol notes §3.5).
+ * Takes everything but picture, colour and animation out of a PNG, without touching its pixels. ComfyUI writes the prompt and the workflow
+ * into text chunks, and for animations into private `comf` chunks (ComfyUI protocol notes §3.5).
  */
+import { type MetadataEdit, type Planning, readAt, removal } from './edit-plan.ts';
 
-const signatureLength = 8;
-/** Text, Exif, time of change, and ComfyUI's own. Colour and animation chunks stay. */
-const dropped = new Set(['tEXt', 'zTXt', 'iTXt', 'eXIf', 'tIME', 'comf', 'coMf']);
+const signature = '\x89PNG\r\n\x1a\n';
+/** Chunks that say how the picture looks. All others are text, dates or private. */
+const kept = new Set(
+  'IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV mDCv cLLI cLLi bKGD hIST pHYs sPLT acTL fcTL fdAT'.split(
+    ' ',
+  ),
+);
 
-/** The same picture without metadata chunks, or undefined when the file is not a well-formed PNG. Nothing after IEND is kept. */
-export function stripPng(bytes: Buffer): Buffer | undefined {
-  const kept: Buffer[] = [bytes.subarray(0, signatureLength)];
-  let position = signatureLength;
-  while (position + 12 <= bytes.length) {
-    const length = bytes.readUInt32BE(position);
-    const end = position + 12 + length;
-    if (end > bytes.length) return undefined;
-    const type = bytes.toString('latin1', position + 4, position + 8);
-    if (!dropped.has(type)) kept.push(bytes.subarray(position, end));
+/** Chunk types that do not stay: everything but the ones known to matter. */
+export const droppedPngChunks = { has: (type: string): boolean => !kept.has(type) };
+
+/** Plans a PNG. What hangs behind its end goes too. */
+export function* planPng(size: number): Planning {
+  if ((yield* readAt(0, 8)).toString('latin1') !== signature) return undefined;
+  const edits: MetadataEdit[] = [];
+  for (let position = signature.length; ; ) {
+    const head = yield* readAt(position, 8);
+    if (head.length < 8) return undefined;
+    const end = position + 12 + head.readUInt32BE(0);
+    if (end > size) return undefined;
+    const type = head.toString('latin1', 4, 8);
+    if (type === 'IEND') return [...edits, removal(end, size)];
+    if (droppedPngChunks.has(type)) edits.push(removal(position, end));
     position = end;
-    if (type === 'IEND') return Buffer.concat(kept);
   }
-  return undefined;
 }
