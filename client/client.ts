@@ -3,11 +3,16 @@ import * as z from 'zod';
 import {
   ComfyRunpodError,
   contractVersion,
+  type Description,
   type HealthView,
   isLoopbackUrl,
   type JobInputWire,
+  type Pong,
   parseJobInput,
+  readDescription,
+  readPong,
 } from '../shared/index.ts';
+import { askWorker } from './introspection/ask-worker.ts';
 import { JobHandle, type WaitOptions } from './job-handle.ts';
 import type { JobResult } from './job-result.ts';
 import { createRunpodTransport } from './transport/runpod/runpod-transport.ts';
@@ -73,6 +78,13 @@ export interface Client extends AsyncDisposable {
   /** A job that was submitted earlier. Asks nobody. */
   job(id: string): JobHandle;
   health(options?: WaitOptions): Promise<HealthView>;
+  /** Asks one worker who it is. A queued job like any other: an endpoint that is scaled to zero starts a worker for it. */
+  ping(options?: WaitOptions): Promise<Pong>;
+  /**
+   * Asks one worker what it has: node classes, models, versions, limits, space. The answer may be megabytes; `describeCached` keeps it. Throws
+   * the job's own error, or `RESULT_INVALID` when the worker answers with something else.
+   */
+  describe(options?: WaitOptions): Promise<Description>;
   /** Removes queued jobs; running ones go on. */
   purgeQueue(options?: WaitOptions): Promise<PurgeResult>;
   /** Ends open requests. Idempotent. */
@@ -114,6 +126,8 @@ export function createClient(options: ClientOptions): Client {
       if (id.trim() === '') throw new ComfyRunpodError('USAGE', 'The job id is empty.');
       return handle(id.trim());
     },
+    ping: (waiting) => askWorker(transport, 'ping', readPong, settings.maxPollDurationMs, waiting),
+    describe: (waiting) => askWorker(transport, 'describe', readDescription, settings.maxPollDurationMs, waiting),
     health: ({ signal } = {}) => transport.health(signal),
     purgeQueue: ({ signal } = {}) => transport.purgeQueue(signal),
     close: async () => {

@@ -12,6 +12,13 @@ export { type Client, type ClientOptions, type ClientSubmitOptions, createClient
 export { type ClientConfig, type Environment, readClientConfig, withDotEnv } from './config.ts';
 export { type PictureFile, type ReadPictureOptions, readPicture } from './files/read-picture.ts';
 export { readWorkflow } from './files/read-workflow.ts';
+export {
+  type CachedDescription,
+  type DescribeCacheOptions,
+  describeCached,
+  userCacheFolder,
+} from './introspection/describe-cached.ts';
+export { readObjectInfo } from './introspection/read-object-info.ts';
 export type { JobEvent } from './job-events.ts';
 export { JobHandle, type WaitOptions } from './job-handle.ts';
 export type { JobResult, JobTimes } from './job-result.ts';

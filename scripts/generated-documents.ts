@@ -4,9 +4,12 @@
  */
 import * as z from 'zod';
 import {
+  actionInputSchema,
   clientVariables,
+  descriptionSchema,
   errorPolicies,
   jobInputSchema,
+  pongSchema,
   resultEnvelopeSchema,
   type VariableSpec,
   workerVariables,
@@ -70,6 +73,9 @@ export function generatedDocuments(): Documents {
     'docs/configuration.md': configuration(),
     'docs/errors.md': errors(),
     'docs/schema/job-input.schema.json': jsonSchema(jobInputSchema, 'input', 'comfy-runpod job input'),
+    'docs/schema/action-input.schema.json': jsonSchema(actionInputSchema, 'input', 'comfy-runpod introspection job'),
+    'docs/schema/description.schema.json': jsonSchema(descriptionSchema, 'output', 'comfy-runpod answer of describe'),
+    'docs/schema/pong.schema.json': jsonSchema(pongSchema, 'output', 'comfy-runpod answer of ping'),
     'docs/schema/job-output.schema.json': jsonSchema(resultEnvelopeSchema, 'output', 'comfy-runpod result envelope'),
   };
 }

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { packageVersion } from '../../shared/index.ts';
 import type { CommandContext } from './command-context.ts';
 import type { DemoFlags } from './commands/demo.ts';
+import type { DescribeFlags } from './commands/describe.ts';
 import type { DevFlags } from './commands/dev.ts';
 import {
   cancelCommand,
@@ -124,6 +125,20 @@ function addEndpointCommands(program: Command, carry: Carry): void {
   const health = jsonFlag(program.command('health').description('show the jobs and workers of the endpoint'));
   examples(health, ['comfy-runpod health', 'comfy-runpod health --json | jq .workers.idle']);
   health.action((flags: Flags) => carry(flags.json === true, (context) => healthCommand(context)));
+
+  const describe = jsonFlag(
+    program
+      .command('describe')
+      .description('ask a worker for its node classes, models, versions, limits and space')
+      .option('-o, --out <file>', 'write the description with all node classes into a new JSON file')
+      .option('--fresh', 'ask the worker even when its description is kept from an earlier call'),
+  );
+  examples(describe, ['comfy-runpod describe', 'comfy-runpod describe --json | jq .models.loras']);
+  describe.action((flags: DescribeFlags & Flags) =>
+    carry(flags.json === true, async (context) =>
+      (await import('./commands/describe.ts')).describeCommand(flags, context),
+    ),
+  );
 }
 
 function addLocalCommands(program: Command, carry: Carry): void {

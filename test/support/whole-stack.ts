@@ -1,7 +1,12 @@
 // The whole product over loopback: one emulator, workers with a ComfyUI stand-in each, and a client. Nothing in it is faked.
 import { readdir } from 'node:fs/promises';
 import { type Client, createClient } from '../../client/index.ts';
-import { type ComfyStandIn, type FaultInput, startComfyStandIn } from '../../sandbox/comfyui/index.ts';
+import {
+  type ComfyStandIn,
+  type ComfyStandInOptions,
+  type FaultInput,
+  startComfyStandIn,
+} from '../../sandbox/comfyui/index.ts';
 import {
   type EndpointOptions,
   type FaultRuleInput,
@@ -19,6 +24,10 @@ export interface WholeStackOptions {
   readonly platformFaults?: readonly FaultRuleInput[];
   /** Faults of each ComfyUI, by its index. */
   readonly comfyFaults?: (index: number) => readonly FaultInput[];
+  /** Further options of each ComfyUI. */
+  readonly comfyOptions?: ComfyStandInOptions;
+  /** Further variables of each worker. */
+  readonly workerEnvironment?: Readonly<Record<string, string>>;
   /** Keeps no log. */
   readonly quiet?: boolean;
   /** Further variables of the workers. */
@@ -61,7 +70,9 @@ async function start(options: WholeStackOptions, resources: ResourceStack): Prom
   const log: string[] = [];
   const leaving: (() => Promise<void>)[] = [];
   for (let index = 0; index < options.workers; index++) {
-    const standIn = resources.use(await startComfyStandIn({ faults: [...(options.comfyFaults?.(index) ?? [])] }));
+    const standIn = resources.use(
+      await startComfyStandIn({ ...options.comfyOptions, faults: [...(options.comfyFaults?.(index) ?? [])] }),
+    );
     comfy.push(standIn);
     const config = readWorkerConfig({
       ...emulator.workerEnvironment({ endpointId: 'ep1', podId: `pod-${index}` }),
@@ -69,6 +80,7 @@ async function start(options: WholeStackOptions, resources: ResourceStack): Prom
       COMFY_INPUT_DIR: standIn.directories.input,
       COMFY_OUTPUT_DIR: standIn.directories.output,
       COMFY_TEMP_DIR: standIn.directories.temp,
+      ...options.workerEnvironment,
       ...options.environment,
     });
     if (!config.runpod) throw new Error('the environment of the emulator is not complete');

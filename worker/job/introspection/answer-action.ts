@@ -1,11 +1,11 @@
 /** Answers introspection jobs. They write nothing, post no prompt and hold no place in ComfyUI: the next job may run beside them. */
 import {
-  type ActionInput,
   contractVersion,
   isComfyRunpodError,
   type Pong,
   packageVersion,
   raceSignal,
+  readActionInput,
   toComfyRunpodError,
 } from '../../../shared/index.ts';
 import type { ComfyConnection } from '../../comfy/index.ts';
@@ -17,18 +17,19 @@ import type { WorkerFacts } from './worker-facts.ts';
 /** How long a ping waits for the word of a ComfyUI that is not known to be ready. */
 const pingWaitMs = 100;
 
-/** Answers one introspection job. Never throws. */
+/** Answers one introspection job; a malformed one fails. Never throws. */
 export async function answerAction(
   comfy: ComfyConnection,
   facts: WorkerFacts,
-  action: ActionInput,
+  input: unknown,
   context: RunContext,
 ): Promise<JobOutcome> {
   context.onGpuFree?.();
   try {
     context.signal.throwIfAborted();
+    const { action } = readActionInput(input);
     const answer =
-      action.action === 'ping' ? await pong(comfy, facts, context.signal) : await describeWorker(comfy, facts, context);
+      action === 'ping' ? await pong(comfy, facts, context.signal) : await describeWorker(comfy, facts, context);
     return { kind: 'completed', output: createJsonBody([JSON.stringify(answer)]) };
   } catch (error) {
     if (context.signal.aborted) return { kind: 'cancelled' };
@@ -42,6 +43,7 @@ async function pong(comfy: ComfyConnection, facts: WorkerFacts, signal: AbortSig
     contract: contractVersion,
     workerVersion: packageVersion,
     workerId: facts.workerId,
+    ...(facts.image !== undefined && { image: facts.image }),
     state: await comfyState(comfy, signal),
     uptimeMs: Math.round(performance.now() - facts.startedAt),
   };

@@ -64,7 +64,10 @@ function shrink(description: Description, found: ComfyInspection, limitBytes: nu
   if (size(description) <= limitBytes) return description;
   const count = found.nodes?.names.length ?? 0;
   const omitted = `The declarations do not fit into a result of ${limitBytes} bytes.`;
-  const named: Description = { ...description, nodeClasses: { count, omitted, names: [...(found.nodes?.names ?? [])] } };
+  const named: Description = {
+    ...description,
+    nodeClasses: { count, omitted, names: [...(found.nodes?.names ?? [])] },
+  };
   if (size(named) <= limitBytes) return named;
   const bare: Description = { ...description, nodeClasses: { count, omitted } };
   const bytes = size(bare);

@@ -1,0 +1,84 @@
+/**
+ * A description is megabytes and changes with the image only: it is kept in the user's cache folder, readable by the user only, by endpoint,
+ * image and worker version. A ping tells which those are. A worker that does not know its image is asked every time.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { type Description, type Pong, readDescription } from '../../shared/index.ts';
+import type { Client } from '../client.ts';
+import type { Environment } from '../config.ts';
+
+/** Where to keep descriptions and of which endpoint they are. */
+export interface DescribeCacheOptions {
+  /** Folder for the files; made when missing. */
+  readonly folder: string;
+  /** Keeps endpoints apart: address and id. */
+  readonly endpoint: string;
+  /** Asks the worker whatever is kept. */
+  readonly fresh?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** A description and whether it was kept from an earlier call. Space and memory of a kept one are those of that call. */
+export interface CachedDescription {
+  readonly description: Description;
+  readonly cached: boolean;
+}
+
+/** Tags such as `latest` move: a kept description older than this is asked for again. */
+const maxAgeMs = 86_400_000;
+
+/** Describes, from the cache when the endpoint still runs the same image and worker version. Throws what `ping` and `describe` throw. */
+export async function describeCached(client: Client, options: DescribeCacheOptions): Promise<CachedDescription> {
+  const waiting = options.signal ? { signal: options.signal } : {};
+  if (options.fresh !== true) {
+    const pong = await client.ping(waiting);
+    const kept = await readKept(fileOf(options, pong));
+    if (kept !== undefined) return { description: kept, cached: true };
+  }
+  const description = await client.describe(waiting);
+  const { image, versions } = description;
+  const file = fileOf(options, { workerVersion: versions.worker, ...(image !== undefined && { image }) });
+  if (file !== undefined) await keep(file, description).catch(() => undefined);
+  return { description, cached: false };
+}
+
+/** The cache folder of this program for the user, by the habits of the system. */
+export function userCacheFolder(environment: Environment): string {
+  const base =
+    environment['XDG_CACHE_HOME'] ||
+    (process.platform === 'win32' ? environment['LOCALAPPDATA'] : undefined) ||
+    path.join(homedir(), process.platform === 'darwin' ? 'Library/Caches' : '.cache');
+  return path.join(base, 'comfy-runpod');
+}
+
+function fileOf(options: DescribeCacheOptions, worker: Pick<Pong, 'workerVersion' | 'image'>): string | undefined {
+  if (worker.image === undefined) return undefined;
+  const key = JSON.stringify([options.endpoint, worker.image, worker.workerVersion]);
+  return path.join(options.folder, `describe-${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`);
+}
+
+async function readKept(file: string | undefined): Promise<Description | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    const { mtimeMs } = await stat(file);
+    if (Date.now() - mtimeMs > maxAgeMs) return undefined;
+    return readDescription(JSON.parse(await readFile(file, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Written aside and renamed, so that nobody reads half of it. */
+async function keep(file: string, description: Description): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.part`;
+  try {
+    await writeFile(temporary, JSON.stringify(description), { mode: 0o600, flag: 'wx' });
+    await rename(temporary, file);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
