@@ -42,12 +42,21 @@ function statusText(event: Extract<JobEvent, { type: 'status' }>): string {
   return event.retries > 0 ? `${text} (attempt ${event.retries + 1})` : text;
 }
 
-/** `running: Sharpen (node 3) 4/20` */
+/** ` - 1 min 5 s left`, or nothing while that is not known. */
+function leftText(remainingMs: number | undefined): string {
+  if (remainingMs === undefined) return '';
+  const seconds = Math.ceil(remainingMs / 1000);
+  if (seconds < 60) return ` - ${seconds} s left`;
+  return ` - ${Math.floor(seconds / 60)} min ${seconds % 60} s left`;
+}
+
+/** `running: Sharpen (node 3) 4/20 - 12 s left` */
 function progressText(progress: ProgressEvent): string {
   const { phase, node, step } = progress;
   if (phase !== 'running' || node === undefined) return phaseTexts[phase];
   const steps = step === undefined || step.max <= 1 ? '' : ` ${step.value}/${step.max}`;
-  return `${phaseTexts[phase]}: ${oneLine(node.title, 40)} (node ${oneLine(node.id, 20)})${steps}`;
+  const left = leftText(progress.remainingMs);
+  return `${phaseTexts[phase]}: ${oneLine(node.title, 40)} (node ${oneLine(node.id, 20)})${steps}${left}`;
 }
 
 function lineView(io: CliIo): ProgressView {
@@ -60,9 +69,9 @@ function lineView(io: CliIo): ProgressView {
   return {
     show(event) {
       if (event.type === 'status' && !isTerminalStatus(event.status)) line(statusText(event));
-      // Steps would be a line each.
+      // Steps and seconds would be a line each.
       if (event.type === 'progress') {
-        const { step: _, ...rest } = event.progress;
+        const { step: _, remainingMs: _left, ...rest } = event.progress;
         line(progressText(rest));
       }
     },
