@@ -1,6 +1,19 @@
 /** The contract of client and worker, everything public on one screen. Pure: runs in Node and in a browser. */
 
 export { base64DecodedLength, base64EncodedLength, isStrictBase64, stripDataUrl } from './base64.ts';
+export {
+  type ActionInput,
+  actionInputSchema,
+  type DescribedNodes,
+  type Description,
+  descriptionSchema,
+  isAction,
+  type Pong,
+  pongSchema,
+  readActionInput,
+  readDescription,
+  readPong,
+} from './describe.ts';
 export { type DialectName, detectDialect, dialectNames } from './dialects/detect-dialect.ts';
 export { type DialectOptions, type JobRequest, readJobRequest } from './dialects/read-job-request.ts';
 export type { Responder } from './dialects/responder.ts';

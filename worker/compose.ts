@@ -1,4 +1,5 @@
 /** Joins configuration, ComfyUI and the job runner: the one place that knows how the folders of the worker fit together. */
+import path from 'node:path';
 import { ResourceStack } from '../shared/index.ts';
 import { type ComfyConnection, type ComfySource, connectComfy } from './comfy/index.ts';
 import type { ComfyConfig, WorkerConfig } from './config.ts';
@@ -24,17 +25,29 @@ export interface ComposedRunner {
  */
 export type RunnerFactory = (config: WorkerConfig, logger: Logger, signal: AbortSignal) => Promise<ComposedRunner>;
 
+/** ComfyUI, the workspace, and the folders of both by what they are for. */
+interface Opened {
+  readonly comfy: ComfyConnection;
+  readonly workspace: Workspace;
+  readonly folders: Readonly<Record<string, string>>;
+}
+
 /** The factory of the product. Throws `WORKSPACE_FAILED` when there is no folder to work in. */
 export const createRunner: RunnerFactory = async (config, logger, signal) => {
   signal.throwIfAborted();
   const owned = new ResourceStack();
   try {
-    const { comfy, workspace } = await open(config, logger, owned);
+    const { comfy, workspace, folders } = await open(config, logger, owned);
     await workspace.prepare();
     owned.defer(() => workspace.close());
     const swept = sweep(workspace, logger);
     const workerId = config.runpod?.workerId ?? 'local';
-    const jobs = createJobRunner({ comfy, workspace, logger, workerId, stallMs: config.stallTimeoutMs });
+    const { stallTimeoutMs: stallMs, encryptionKey, image } = config;
+    const jobs = createJobRunner({
+      ...{ comfy, workspace, logger, workerId, stallMs, folders },
+      ...(encryptionKey !== undefined && { encryptionKey }),
+      ...(image !== undefined && { image }),
+    });
     const runner: JobRunner = {
       // Leftovers of an earlier process are wiped while ComfyUI boots, and in any case before the first job writes.
       run: (job, context) => swept.then(() => jobs.run(job, context)),
@@ -46,11 +59,7 @@ export const createRunner: RunnerFactory = async (config, logger, signal) => {
   }
 };
 
-async function open(
-  config: WorkerConfig,
-  logger: Logger,
-  owned: ResourceStack,
-): Promise<{ comfy: ComfyConnection; workspace: Workspace }> {
+async function open(config: WorkerConfig, logger: Logger, owned: ResourceStack): Promise<Opened> {
   const connect = (source: ComfySource) => {
     const comfy = connectComfy({ source, logger, startTimeoutMs: config.comfy.startTimeoutMs });
     owned.defer(() => comfy.close());
@@ -59,7 +68,8 @@ async function open(
   if (config.comfy.kind === 'attach') {
     const { url, directories } = config.comfy;
     const comfy = connect({ kind: 'attach', url });
-    return { comfy, workspace: directories ? createSharedWorkspace(directories) : createRemoteWorkspace(comfy) };
+    if (!directories) return { comfy, workspace: createRemoteWorkspace(comfy), folders: {} };
+    return { comfy, workspace: createSharedWorkspace(directories), folders: { ...directories } };
   }
   return openStarted(config.comfy, connect, logger);
 }
@@ -68,7 +78,7 @@ async function openStarted(
   config: Extract<ComfyConfig, { kind: 'start' }>,
   connect: (source: ComfySource) => ComfyConnection,
   logger: Logger,
-): Promise<{ comfy: ComfyConnection; workspace: Workspace }> {
+): Promise<Opened> {
   const { directories, warning, freeBytes } = await chooseWorkspaceRoot(config.workspaceDir);
   if (warning !== undefined) logger.warn({ freeBytes }, warning);
   const { dir, python, port, args, environment } = config;
@@ -76,6 +86,7 @@ async function openStarted(
   return {
     comfy: connect({ kind: 'start', dir, python, port, args, environment, directories }),
     workspace: createSharedWorkspace({ input, output, temp }),
+    folders: { input, output, temp, models: path.join(dir, 'models') },
   };
 }
 

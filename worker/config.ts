@@ -60,6 +60,10 @@ export interface WorkerConfig {
   readonly refreshWorker: boolean;
   readonly drainTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  /** Fernet key of encrypted requests. */
+  readonly encryptionKey?: string;
+  /** Name of the container image. */
+  readonly image?: string;
   readonly log: LogConfig;
   /** What is odd but no reason to fail; logged at start. */
   readonly warnings: readonly string[];
@@ -96,11 +100,11 @@ export function explainMissing(environment: Environment): ComfyRunpodError | und
 /** Reads the log settings alone; never throws, so that whatever else is wrong can be logged. */
 export function readLogConfig(environment: Environment): LogConfig {
   const level = workerVariables.RUNPOD_LOG_LEVEL.parse.safeParse(environment['RUNPOD_LOG_LEVEL']?.trim() || undefined);
-  const key = environment['RUNPOD_AI_API_KEY']?.trim();
+  const secrets = ['RUNPOD_AI_API_KEY', 'ENCRYPTION_KEY'].map((name) => environment[name]?.trim() ?? '');
   return {
     level: level.success ? level.data : 'info',
     format: isSet(environment['RUNPOD_ENDPOINT_ID']) ? 'json' : 'text',
-    secrets: key ? [key] : [],
+    secrets: secrets.filter((secret) => secret !== ''),
   };
 }
 
@@ -117,6 +121,8 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
     refreshWorker: values.REFRESH_WORKER,
     drainTimeoutMs: values.DRAIN_TIMEOUT,
     stallTimeoutMs: values.STALL_TIMEOUT,
+    ...(values.ENCRYPTION_KEY !== undefined && { encryptionKey: values.ENCRYPTION_KEY }),
+    ...(values.COMFY_RUNPOD_IMAGE !== undefined && { image: values.COMFY_RUNPOD_IMAGE }),
     log: readLogConfig(environment),
     warnings,
   };
@@ -206,7 +212,7 @@ function readComfy(values: WorkerEnvironment, environment: Environment): ComfyCo
 function comfyEnvironment(environment: Environment): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined && !name.startsWith('RUNPOD_')) kept[name] = value;
+    if (value !== undefined && !name.startsWith('RUNPOD_') && name !== 'ENCRYPTION_KEY') kept[name] = value;
   }
   return kept;
 }

@@ -1,8 +1,10 @@
 /** One job through check, stage, run, collect, wipe; joins worker/comfy, worker/workspace and worker/outputs. */
+import { isAction } from '../../shared/index.ts';
 import type { ComfyConnection } from '../comfy/index.ts';
 import type { JobRunner, Logger } from '../types.ts';
 import type { Workspace } from '../workspace/index.ts';
 import { ComfyLane } from './comfy-lane.ts';
+import { answerAction } from './introspection/answer-action.ts';
 import { NodeTimes } from './node-times.ts';
 import { defaultStallMs, runJob } from './run-job.ts';
 
@@ -15,6 +17,12 @@ export interface JobRunnerOptions {
   readonly workerId: string;
   /** Silence after which a run counts as stalled, milliseconds. Default: `limits.stallMs`. */
   readonly stallMs?: number;
+  /** Text of ENCRYPTION_KEY, for encrypted requests. */
+  readonly encryptionKey?: string;
+  /** Name of the container image, for `describe`. */
+  readonly image?: string;
+  /** Folders whose space `describe` tells, by what they are for. */
+  readonly folders?: Readonly<Record<string, string>>;
 }
 
 /** Makes the runner that turns jobs into outcomes. Call `workspace.prepare` and `workspace.sweep` before the first job. */
@@ -25,5 +33,10 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     lane: new ComfyLane(),
     nodeTimes: new NodeTimes(),
   };
-  return { run: (job, context) => runJob(support, job, context) };
+  const { workerId, image, folders = {} } = options;
+  const facts = { workerId, startedAt: performance.now(), folders, ...(image !== undefined && { image }) };
+  return {
+    run: (job, context) =>
+      isAction(job.input) ? answerAction(options.comfy, facts, job.input, context) : runJob(support, job, context),
+  };
 }
