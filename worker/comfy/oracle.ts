@@ -161,8 +161,7 @@ function posted(turn: Turn, event: OracleAnswer): undefined {
         set(turn, { attempts: s.attempts + 1, retries: s.retries + 1 });
         return nap(turn, Math.min(1_000, 100 * 2 ** s.attempts));
       }
-      if (event.how === 'other') return finish(turn, { failure: event.cause });
-      return lookUp(turn, event.how, event.cause);
+      return lookUp(turn, event.how === 'other' ? 'doubtful' : event.how, event.cause);
     default:
       return;
   }
