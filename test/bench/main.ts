@@ -16,5 +16,5 @@ process.stdout.write(`ComfyUI: ${stack.comfyName}; ${runs} runs each; times in m
 const rows: Row[] = [];
 rows.push(await measureStartUp(stack, Math.min(runs, 5)));
 for (const size of [1, 10]) rows.push(...(await measureOverhead(stack, size * megabyte, runs)));
-rows.push(await measureGaps(stack, runs));
+for (const prefetch of ['0', 'auto'] as const) rows.push(await measureGaps(stack, runs, prefetch));
 process.stdout.write(`${formatTable(rows)}\n`);

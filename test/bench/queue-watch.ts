@@ -14,6 +14,10 @@ export interface BusyStretch {
 /** Collects the stretches in which ComfyUI was busy. */
 export class QueueWatch implements AsyncDisposable {
   readonly stretches: BusyStretch[] = [];
+  /** Idle time after each prompt, milliseconds: none when the next one was queued already. The last prompt has no entry. */
+  readonly gaps: number[] = [];
+  #remaining = 0;
+  #idleSince: number | undefined;
   #since: number | undefined;
   readonly #socket: WebSocket;
 
@@ -39,6 +43,15 @@ export class QueueWatch implements AsyncDisposable {
     };
     if (message.type !== 'status') return;
     const remaining = message.data.status?.exec_info?.queue_remaining ?? 0;
+    if (remaining > this.#remaining && this.#idleSince !== undefined) {
+      this.gaps.push(now - this.#idleSince);
+      this.#idleSince = undefined;
+    }
+    if (remaining < this.#remaining) {
+      if (remaining > 0) this.gaps.push(0);
+      else this.#idleSince = now;
+    }
+    this.#remaining = remaining;
     if (remaining > 0) this.#since ??= now;
     else if (this.#since !== undefined) {
       this.stretches.push({ from: this.#since, to: now });

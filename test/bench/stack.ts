@@ -27,7 +27,7 @@ export interface BenchStack extends AsyncDisposable {
   /** ComfyUI's queue as its status broadcasts tell it. */
   readonly queue: QueueWatch;
   /** Starts a worker process; it is ended with the stack or by its disposal. */
-  startWorker(name: string): ChildProcess & AsyncDisposable;
+  startWorker(name: string, environment?: Readonly<Record<string, string>>): ChildProcess & AsyncDisposable;
 }
 
 interface Comfy {
@@ -110,7 +110,7 @@ export async function startBenchStack(environment: NodeJS.ProcessEnv): Promise<B
     emulator,
     events,
     queue,
-    startWorker(name) {
+    startWorker(name, environment = {}) {
       const child = spawn(process.execPath, [join(root, 'dist/client/cli/bin.js'), 'worker'], {
         stdio: ['ignore', 'ignore', 'inherit'],
         env: {
@@ -118,6 +118,7 @@ export async function startBenchStack(environment: NodeJS.ProcessEnv): Promise<B
           RUNPOD_LOG_LEVEL: 'error',
           ...emulator.workerEnvironment({ endpointId: 'ep1', podId: name }),
           ...comfy.environment,
+          ...environment,
         },
       });
       resources.defer(() => endProcess(child));

@@ -6,7 +6,7 @@
  * 2. After `close` has resolved no post is in flight and none will ever start.
  * 3. A post that fails is forgotten: progress never fails a job.
  */
-import { createDeadline, delay, type ProgressEvent, raceSignal } from '../../shared/index.ts';
+import { createDeadline, delay, progressEventSchema, raceSignal } from '../../shared/index.ts';
 import type { Logger } from '../types.ts';
 import { progressBody } from './job-done-body.ts';
 import type { RunpodTimings } from './runpod-config.ts';
@@ -15,7 +15,7 @@ import type { Transport } from './transport.ts';
 /** The progress channel of one job. */
 export interface ProgressChannel {
   /** Offers a snapshot. Never throws, never waits; ignored after `close`. */
-  offer(event: ProgressEvent): void;
+  offer(event: unknown): void;
   /** Ends the channel: waits briefly for a post in flight, then aborts it. Idempotent. */
   close(): Promise<void>;
 }
@@ -34,7 +34,7 @@ export function openProgressChannel(options: ProgressChannelOptions): ProgressCh
   const { timings } = options;
   const pausing = new AbortController();
   const posting = new AbortController();
-  let newest: ProgressEvent | undefined;
+  let newest: unknown;
   let pump: Promise<void> | undefined;
   let closed: Promise<void> | undefined;
 
@@ -64,8 +64,7 @@ export function openProgressChannel(options: ProgressChannelOptions): ProgressCh
     offer(event) {
       if (closed !== undefined) return;
       // A picture waits for the next post even when newer events overtake it: there are few of them.
-      const preview = event.preview ?? newest?.preview;
-      newest = preview === undefined ? event : { ...event, preview };
+      newest = withPreviewOf(newest, event);
       pump ??= run();
     },
     close() {
@@ -75,7 +74,15 @@ export function openProgressChannel(options: ProgressChannelOptions): ProgressCh
   };
 }
 
-async function postProgress(options: ProgressChannelOptions, event: ProgressEvent, signal: AbortSignal): Promise<void> {
+/** `event`, with the picture of the one that it overtakes. */
+function withPreviewOf(overtaken: unknown, event: unknown): unknown {
+  const before = progressEventSchema.safeParse(overtaken);
+  const next = progressEventSchema.safeParse(event);
+  if (!before.success || !next.success || before.data.preview === undefined || next.data.preview) return event;
+  return { ...next.data, preview: before.data.preview };
+}
+
+async function postProgress(options: ProgressChannelOptions, event: unknown, signal: AbortSignal): Promise<void> {
   const { transport, url, jobId, timings, logger } = options;
   try {
     const answer = await transport.post(url, progressBody(event), {
