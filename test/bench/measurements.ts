@@ -145,12 +145,26 @@ export async function measureOverhead(stack: BenchStack, bytes: number, runs: nu
   ];
 }
 
+/** A job that keeps ComfyUI busy for a few hundred milliseconds, as the shortest of real jobs do. */
+function slowJobWith(picture: Uint8Array): JobInputWire {
+  const job = jobWith(picture, 'gap');
+  const scale = { upscale_method: 'lanczos', width: 768, height: 768, crop: 'disabled' };
+  return {
+    ...job,
+    workflow: {
+      ...job.workflow,
+      '2': { class_type: 'SaveImage', inputs: { images: ['3', 0], filename_prefix: 'gap' } },
+      '3': { class_type: 'ImageScale', inputs: { ...scale, image: ['1', 0] } },
+    },
+  };
+}
+
 /** Time that ComfyUI sits idle between two queued jobs, with the next one staged ahead or not. */
 export async function measureGaps(stack: BenchStack, runs: number, prefetch: 'auto' | '0'): Promise<Row> {
   await using _worker = stack.startWorker(`gaps-${prefetch}`, { PREFETCH: prefetch });
   const client = clientOf(stack);
   const picture = await noisePicture(100_000);
-  const own = (name: string) => jobWith(Buffer.concat([picture, Buffer.from(`${name}-${prefetch}`)]), 'gap');
+  const own = (name: string) => slowJobWith(Buffer.concat([picture, Buffer.from(`${name}-${prefetch}`)]));
   // Enough for a worker that judges by recent runs.
   for (let index = 0; index < 3; index++) await succeed(await client.submit(own(`warm-up-${index}`)));
   const first = stack.queue.gaps.length + 1;
