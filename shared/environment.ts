@@ -73,6 +73,24 @@ const logLevel = z
   .pipe(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']))
   .optional();
 
+/** A list of patterns: separated by commas, or a JSON array where one holds a comma. */
+const patterns = text.transform((value, context): readonly string[] | undefined => {
+  if (value === undefined) return undefined;
+  const list = value.startsWith('[') ? parseList(value) : value.split(',');
+  const named = list?.map((pattern) => pattern.trim()).filter((pattern) => pattern !== '');
+  if (named !== undefined && named.length > 0) return named;
+  context.addIssue({ code: 'custom', message: 'not a list of patterns' });
+  return z.NEVER;
+});
+
+function parseList(json: string): string[] | undefined {
+  try {
+    return z.array(z.string()).safeParse(JSON.parse(json)).data;
+  } catch {
+    return undefined;
+  }
+}
+
 function variable<T>(
   about: string,
   defaultText: string,
@@ -198,6 +216,16 @@ export const workerVariables = {
     'RAM disk for the input, output and temp folders of the ComfyUI that the worker starts.',
     '/dev/shm/comfy-runpod',
     text.transform((value) => value ?? '/dev/shm/comfy-runpod'),
+  ),
+  ALLOWED_NODES: variable(
+    'Node classes that jobs may use: patterns with `*` and `?`, separated by commas, or a JSON array of strings. All others are refused.',
+    'none: all',
+    patterns,
+  ),
+  DENIED_NODES: variable(
+    'Node classes that jobs may not use, likewise, even where ALLOWED_NODES has them.',
+    'none',
+    patterns,
   ),
   STALL_TIMEOUT: variable(
     'Seconds of silence after which a run counts as stalled; a job may set its own.',

@@ -4,51 +4,9 @@
  * person is told. A code is never reused for a second meaning; removing one is a breaking change of the contract.
  */
 
-/** Who has to act for the error to go away. */
-export type Blame = 'caller' | 'workflow' | 'configuration' | 'worker' | 'platform' | 'network' | 'nobody';
+import { type ErrorPolicy, exitCodes, row } from './error-policy.ts';
 
-/** Where a retry may help: nowhere, at once on any worker, or only after waiting. */
-export type RetryAdvice = 'never' | 'any-worker' | 'later';
-
-/** Policy of one error code. */
-export interface ErrorPolicy {
-  readonly blame: Blame;
-  readonly retry: RetryAdvice;
-  /** HTTP status with the same meaning, for gateways. */
-  readonly httpStatus: number;
-  /** Exit code of the command line. Families: see {@link exitCodes}. */
-  readonly exitCode: number;
-  /** True when the worker that met it must not take another job. */
-  readonly recycle: boolean;
-  /** What a person should do next, one sentence. */
-  readonly nextStep: string;
-}
-
-/** Exit codes of the command line, by family. */
-export const exitCodes = {
-  success: 0,
-  internal: 1,
-  usage: 2,
-  input: 3,
-  access: 4,
-  platform: 5,
-  jobFailed: 6,
-  cancelled: 7,
-  timeout: 8,
-  result: 9,
-  interrupted: 130,
-} as const;
-
-function row(
-  blame: Blame,
-  retry: RetryAdvice,
-  httpStatus: number,
-  exitCode: number,
-  nextStep: string,
-  recycle = false,
-): ErrorPolicy {
-  return { blame, retry, httpStatus, exitCode, recycle, nextStep };
-}
+export { type Blame, type ErrorPolicy, exitCodes, type RetryAdvice } from './error-policy.ts';
 
 const { internal, usage, input, access, platform, jobFailed, cancelled, timeout, result } = exitCodes;
 
@@ -131,6 +89,20 @@ export const errorPolicies = {
     400,
     input,
     'Install the custom-node pack that provides the class in the worker image, or use a ComfyUI that has it (--comfy-url).',
+  ),
+  WORKFLOW_FORBIDDEN_NODE: row(
+    'workflow',
+    'never',
+    403,
+    input,
+    "Remove or replace the named nodes, or ask the endpoint's owner (ALLOWED_NODES, DENIED_NODES).",
+  ),
+  WORKFLOW_TOO_LARGE: row(
+    'workflow',
+    'never',
+    413,
+    input,
+    'Split the workflow, or make its values smaller and flatter.',
   ),
   WORKFLOW_REJECTED: row('workflow', 'never', 400, input, 'Correct the inputs that are named and submit again.'),
   INJECTION_TARGET_MISSING: row('caller', 'never', 400, input, 'Name a node that the workflow has, as NODE=FILE.'),

@@ -44,6 +44,7 @@ export const createRunner: RunnerFactory = async (config, logger, signal) => {
     const workerId = config.runpod?.workerId ?? 'local';
     const { stallTimeoutMs: stallMs, encryptionKey, image } = config;
     const jobs = createJobRunner({
+      policy: config.nodes,
       ...{ comfy, workspace, logger, workerId, stallMs, folders },
       ...(encryptionKey !== undefined && { encryptionKey }),
       ...(image !== undefined && { image }),

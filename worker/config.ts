@@ -60,6 +60,8 @@ export interface WorkerConfig {
   readonly refreshWorker: boolean;
   readonly drainTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  /** Patterns of node classes that jobs may and may not use. */
+  readonly nodes: { readonly allowed?: readonly string[]; readonly denied?: readonly string[] };
   /** Fernet key of encrypted requests. */
   readonly encryptionKey?: string;
   /** Name of the container image. */
@@ -121,6 +123,10 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
     refreshWorker: values.REFRESH_WORKER,
     drainTimeoutMs: values.DRAIN_TIMEOUT,
     stallTimeoutMs: values.STALL_TIMEOUT,
+    nodes: {
+      ...(values.ALLOWED_NODES !== undefined && { allowed: values.ALLOWED_NODES }),
+      ...(values.DENIED_NODES !== undefined && { denied: values.DENIED_NODES }),
+    },
     ...(values.ENCRYPTION_KEY !== undefined && { encryptionKey: values.ENCRYPTION_KEY }),
     ...(values.COMFY_RUNPOD_IMAGE !== undefined && { image: values.COMFY_RUNPOD_IMAGE }),
     log: readLogConfig(environment),

@@ -6,6 +6,7 @@ import type { Workspace } from '../workspace/index.ts';
 import { ComfyLane } from './comfy-lane.ts';
 import { answerAction } from './introspection/answer-action.ts';
 import { NodeTimes } from './node-times.ts';
+import type { GraphPolicy } from './policy/graph-policy.ts';
 import { defaultStallMs, runJob } from './run-job.ts';
 
 /** What a job runner needs. It owns none of it. */
@@ -17,6 +18,8 @@ export interface JobRunnerOptions {
   readonly workerId: string;
   /** Silence after which a run counts as stalled, milliseconds. Default: `limits.stallMs`. */
   readonly stallMs?: number;
+  /** What graphs may be. Default: all that ComfyUI can run, within `limits`. */
+  readonly policy?: GraphPolicy;
   /** Text of ENCRYPTION_KEY, for encrypted requests. */
   readonly encryptionKey?: string;
   /** Name of the container image, for `describe`. */

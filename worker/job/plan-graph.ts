@@ -6,13 +6,13 @@ import {
   type ApiNode,
   ComfyRunpodError,
   compareNodeIds,
-  type ErrorIssue,
   isLink,
   type JobInput,
-  unsafeNameReason,
   type Workflow,
 } from '../../shared/index.ts';
 import type { NodeClass } from '../comfy/index.ts';
+import { applyGraphPolicy, type GraphPolicyContext } from './policy/graph-policy.ts';
+import { assertLoaderPaths, unsafePath } from './policy/loader-paths.ts';
 
 /** An input of a node. */
 export interface InputPlace {
@@ -35,15 +35,20 @@ export interface GraphPlan {
   readonly secrets: readonly string[];
 }
 
-/** Loaders that check their own file input; V1 declarations of older packs carry no upload mark. */
-const loaderClass = /^Load(Image|Audio|Video|Latent)/;
 /** Prefix inputs that are called otherwise. */
 const otherPrefixInputs: Readonly<Record<string, string>> = { SaveLoRANode: 'prefix' };
 
-/** Plans a job's graph. Throws `WORKFLOW_UNKNOWN_NODE`, `WORKFLOW_NO_OUTPUT`, `FILE_NAME_UNSAFE` or `INPUT_INVALID`. */
-export function planGraph(job: JobInput, classes: ReadonlyMap<string, NodeClass>): GraphPlan {
+/**
+ * Plans a job's graph. Throws what {@link applyGraphPolicy} and {@link assertLoaderPaths} throw, `WORKFLOW_NO_OUTPUT`, `FILE_NAME_UNSAFE`,
+ * `INJECTION_TARGET_MISSING` or `INPUT_INVALID`.
+ */
+export function planGraph(
+  job: JobInput,
+  classes: ReadonlyMap<string, NodeClass>,
+  policy: Omit<GraphPolicyContext, 'catalog'> = {},
+): GraphPlan {
   const injected = applyInjections(job);
-  assertClassesKnown(injected, classes);
+  applyGraphPolicy(injected, { ...policy, catalog: classes });
   const outputNodes = Object.keys(injected)
     .filter((id) => classes.get(injected[id]?.class_type ?? '')?.outputNode)
     .toSorted(compareNodeIds);
@@ -55,7 +60,7 @@ export function planGraph(job: JobInput, classes: ReadonlyMap<string, NodeClass>
   assertFilesUsed(names, findFileUses(injected, names));
   const workflow = pruneToOutputs(injected, outputNodes);
   const fileUses = findFileUses(workflow, names);
-  assertLoadersSafe(workflow, classes, fileUses);
+  assertLoaderPaths(workflow, classes, fileUses);
   const prefixes = findPrefixes(workflow);
   const prefixed = new Set(prefixes.map((place) => place.node));
   return {
@@ -83,19 +88,6 @@ export function applyInjections(job: JobInput): Workflow {
     workflow[injection.node] = { ...node, inputs: { ...node.inputs, [injection.input]: value } };
   }
   return workflow;
-}
-
-/** ComfyUI itself tells only the first class that it lacks (ComfyUI protocol notes §1.3.3). */
-function assertClassesKnown(workflow: Workflow, classes: ReadonlyMap<string, NodeClass>): void {
-  const missing = Object.entries(workflow).filter(([, node]) => !classes.has(node.class_type));
-  if (missing.length === 0) return;
-  const names = [...new Set(missing.map(([, node]) => node.class_type))].toSorted();
-  const issues = missing.map(([id, node]): ErrorIssue => {
-    return { node: id, classType: node.class_type, type: 'missing_node_type', message: 'no such node class' };
-  });
-  const listed = names.slice(0, 20).map((name) => JSON.stringify(name.slice(0, 100)));
-  const more = names.length > 20 ? ` and ${names.length - 20} more` : '';
-  throw new ComfyRunpodError('WORKFLOW_UNKNOWN_NODE', `This ComfyUI lacks ${listed.join(', ')}${more}.`, { issues });
 }
 
 function assertSelectionExists(job: JobInput, workflow: Workflow): void {
@@ -162,29 +154,12 @@ function assertFilesUsed(names: ReadonlySet<string>, uses: GraphPlan['fileUses']
   );
 }
 
-/** Baseline ComfyUI reads whatever path a loader holds (§5.3): other jobs' files and the whole disk. */
-function assertLoadersSafe(
-  workflow: Workflow,
-  classes: ReadonlyMap<string, NodeClass>,
-  fileUses: GraphPlan['fileUses'],
-): void {
-  const replaced = new Set(fileUses.map((use) => JSON.stringify([use.node, use.input])));
-  for (const { node, input, value } of inputsOf(workflow)) {
-    if (typeof value !== 'string' || value === '' || replaced.has(JSON.stringify([node, input]))) continue;
-    const classType = workflow[node]?.class_type ?? '';
-    const declared = classes.get(classType)?.inputs.get(input);
-    if (declared?.upload !== true && !(loaderClass.test(classType) && declared?.type !== 'STRING')) continue;
-    const reason = unsafeNameReason(value.replace(/ \[input\]$/, ''));
-    if (reason !== undefined) throw unsafe({ node, input }, classType, reason);
-  }
-}
-
 function findPrefixes(workflow: Workflow): GraphPlan['prefixes'] {
   return inputsOf(workflow).flatMap(({ node, input, value }) => {
     const owner = workflow[node];
     if (typeof value !== 'string' || !isPrefixInput(owner, input)) return [];
     const reason = unsafePrefixReason(value);
-    if (reason !== undefined) throw unsafe({ node, input }, owner?.class_type ?? '', reason);
+    if (reason !== undefined) throw unsafePath({ node, input }, owner?.class_type ?? '', reason);
     return [{ node, input, prefix: value }];
   });
 }
@@ -197,13 +172,6 @@ function unsafePrefixReason(prefix: string): string | undefined {
   if (prefix.startsWith('/') || prefix.startsWith('\\') || /^[A-Za-z]:/.test(prefix)) return 'it is an absolute path';
   if (prefix.split(/[/\\]/).includes('..')) return 'it contains ".."';
   return prefix.includes('\0') ? 'it contains NUL' : undefined;
-}
-
-function unsafe(place: InputPlace, classType: string, reason: string): ComfyRunpodError {
-  const where = `Input ${JSON.stringify(place.input)} of node ${place.node} (${classType})`;
-  return new ComfyRunpodError('FILE_NAME_UNSAFE', `${where} can't be used: ${reason}.`, {
-    issues: [{ node: place.node, classType, field: place.input, message: reason }],
-  });
 }
 
 /** Texts that people type into nodes: prompts above all. Choices and file names are not among them. */

@@ -5,7 +5,7 @@ import { inflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { sniffContentType, stripMetadata } from '../../../worker/outputs/index.ts';
+import { keptMetadataWarnings, sniffContentType, stripMetadata } from '../../../worker/outputs/index.ts';
 import { applyEdits, editedLength } from '../../../worker/outputs/metadata/edit-plan.ts';
 import { planStrip } from '../../../worker/outputs/metadata/strip-metadata.ts';
 
@@ -234,6 +234,19 @@ describe('other formats', () => {
   ])('delivers %s unchanged and says so', (_, bytes, name) => {
     expect(strip(bytes, name)).toEqual({ bytes, metadata: 'kept' });
   });
+
+  it('warns of files that may still hold metadata, and of no others', () => {
+    const artifact = (contentType: string, metadata: 'kept' | 'stripped') => ({
+      node: '9',
+      index: 1,
+      contentType,
+      metadata,
+    });
+    const files = [artifact('image/tiff', 'kept'), artifact('image/png', 'stripped'), artifact('text/plain', 'kept')];
+    expect(keptMetadataWarnings(files)).toEqual([
+      { node: '9', message: expect.stringContaining('File 2 of node 9 (image/tiff)') as string },
+    ]);
+  });
 });
 
 describe('damaged and hostile files', () => {
@@ -266,7 +279,7 @@ describe('damaged and hostile files', () => {
     }
   });
 
-  it('any bytes at all, as any type', () => {
+  it('any bytes at all, taken for any type', () => {
     const types = 'png jpeg webp gif svg+xml avif'.split(' ').map((type) => `image/${type}`);
     const others = ['video/mp4', 'video/webm', 'audio/flac', 'audio/opus', 'audio/mpeg', 'audio/wav'];
     const all = [...types, ...others, 'model/gltf-binary', 'application/octet-stream'];

@@ -1,7 +1,13 @@
 /** Phase 5: what the run put out is read into memory. A run that failed still delivers what it made before. */
 import { ComfyRunpodError, compareNodeIds, type JobInput } from '../../../shared/index.ts';
 import type { Execution } from '../../comfy/index.ts';
-import { type CollectedOutputs, collectOutputs, type ListedOutputs, listOutputs } from '../../outputs/index.ts';
+import {
+  type CollectedOutputs,
+  collectOutputs,
+  keptMetadataWarnings,
+  type ListedOutputs,
+  listOutputs,
+} from '../../outputs/index.ts';
 import type { GraphPlan } from '../plan-graph.ts';
 import { callerName, selectOutputs, submittedNode, undelivered } from '../select-outputs.ts';
 import { cleanUpMs, type Ended, type JobRun } from './job-run.ts';
@@ -62,9 +68,14 @@ function collectingTime(run: JobRun, signal: AbortSignal): AbortSignal {
   return signal.aborted && !run.context.signal.aborted ? AbortSignal.timeout(cleanUpMs) : signal;
 }
 
-function read(run: JobRun, listed: ListedOutputs, limitBytes: number, signal: AbortSignal): Promise<CollectedOutputs> {
+async function read(
+  run: JobRun,
+  listed: ListedOutputs,
+  limitBytes: number,
+  signal: AbortSignal,
+): Promise<CollectedOutputs> {
   const { workflow, metadata = 'strip' } = run.input;
-  return run.ledger.time('collectMs', () =>
+  const collected = await run.ledger.time('collectMs', () =>
     collectOutputs({
       listed,
       locate: (file, locateSignal) => run.files.locate(file, locateSignal),
@@ -75,6 +86,10 @@ function read(run: JobRun, listed: ListedOutputs, limitBytes: number, signal: Ab
       signal,
     }),
   );
+  if (metadata === 'strip') {
+    run.ledger.warnings.push(...keptMetadataWarnings(collected.artifacts.map(({ described }) => described)));
+  }
+  return collected;
 }
 
 function nothingPutOut(all: ListedOutputs, input: JobInput): ComfyRunpodError {

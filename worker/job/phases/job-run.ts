@@ -8,6 +8,7 @@ import type { ComfyLane } from '../comfy-lane.ts';
 import { type BudgetDeadline, jobBudget, startBudget } from '../job-budget.ts';
 import { JobLedger } from '../job-ledger.ts';
 import type { NodeTimes } from '../node-times.ts';
+import type { GraphPolicy } from '../policy/graph-policy.ts';
 import { ProgressReporter } from '../progress-reporter.ts';
 
 /** What jobs run with. */
@@ -18,6 +19,8 @@ export interface JobSupport {
   readonly workerId: string;
   /** Default of `limits.stallMs` of a job, milliseconds. */
   readonly stallMs: number;
+  /** What graphs may be. */
+  readonly policy?: GraphPolicy;
   /** The places of all jobs of this worker in ComfyUI. */
   readonly lane: ComfyLane;
   /** What nodes took in earlier jobs. */

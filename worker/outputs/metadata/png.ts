@@ -12,9 +12,6 @@ const kept = new Set(
   ),
 );
 
-/** Chunk types that do not stay: everything but the ones known to matter. */
-export const droppedPngChunks = { has: (type: string): boolean => !kept.has(type) };
-
 /** Plans a PNG. What hangs behind its end goes too. */
 export function* planPng(size: number): Planning {
   if ((yield* readAt(0, 8)).toString('latin1') !== signature) return undefined;
@@ -26,7 +23,7 @@ export function* planPng(size: number): Planning {
     if (end > size) return undefined;
     const type = head.toString('latin1', 4, 8);
     if (type === 'IEND') return [...edits, removal(end, size)];
-    if (droppedPngChunks.has(type)) edits.push(removal(position, end));
+    if (!kept.has(type)) edits.push(removal(position, end));
     position = end;
   }
 }
