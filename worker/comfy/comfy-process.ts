@@ -98,6 +98,11 @@ export class ComfyProcess {
     return () => this.#endListeners.delete(listener);
   }
 
+  /** Custom-node packs that failed to import, as its log tells. */
+  get failedPacks(): readonly string[] {
+    return this.#tail.failedPacks;
+  }
+
   /** Tells the log filter that jobs run from now on. */
   promptsBegin(): void {
     this.#tail.promptsBegin();
@@ -118,7 +123,7 @@ export class ComfyProcess {
     return text === '' ? '' : ` Its last lines:\n${text}`;
   }
 
-  /** SIGINT, SIGKILL after a grace period, then the temp folder goes (a SIGTERM would leave it behind, §4.1). */
+  /** SIGTERM, SIGKILL after a grace period, both to the whole group; then the temp folder goes, which ComfyUI leaves behind (§4.1). */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -126,7 +131,7 @@ export class ComfyProcess {
 
   async #stop(): Promise<void> {
     if (!this.#end) {
-      this.#signal('SIGINT');
+      this.#signal('SIGTERM');
       const grace = new AbortController();
       await Promise.race([this.#ended, delay(this.#options.stopMs, grace.signal).catch(() => undefined)]);
       grace.abort();

@@ -4,7 +4,8 @@
  *
  * starting -> ready -> (died | condemned -> starting on the next `ready`) -> closed
  *
- * A process that died fails the runs it had with `COMFY_CRASHED` and is started again by the next `ready`, so a worker is never useless.
+ * A process that died is started again at once, with a growing pause when it keeps dying. Its runs go into the new one under the same ids,
+ * once; a run that was there at two deaths fails with `COMFY_CRASHED` and the last lines of the log.
  */
 import {
   backoffMs,
@@ -23,7 +24,7 @@ import { freeMemory } from './free-memory.ts';
 import { ComfyHttp, transportFailure } from './http.ts';
 import { type ComfyInspection, inspectServer } from './inspect-server.ts';
 import { NodeCatalog } from './node-catalog.ts';
-import { deleteHistory } from './prompt-state.ts';
+import { deleteHistory, readHistory } from './prompt-state.ts';
 import { probeServer, readGpuMemory } from './server-info.ts';
 import { ComfySocket } from './socket.ts';
 import type { ComfyServer, ComfyTimings, Execution, ExecutionRequest, GpuMemory, NodeClass } from './types.ts';
@@ -51,8 +52,8 @@ export interface ComfyConnection extends FileTransfer {
   describe(names: Iterable<string>, signal: AbortSignal): Promise<ReadonlyMap<string, NodeClass>>;
   /** Runs one prompt to its end. Never throws. Call `ready` first. */
   execute(request: ExecutionRequest): Promise<Execution>;
-  /** Removes a run's history entry. */
-  forget(promptId: string, signal: AbortSignal): Promise<void>;
+  /** Removes a run's history entry and reads back: true when it is gone. */
+  forget(promptId: string, signal: AbortSignal): Promise<boolean>;
   /** Unloads models and drops caches, when nothing is queued; waits for the effect for a moment. */
   freeMemory(signal: AbortSignal): Promise<void>;
   /** GPU memory now; undefined without a GPU. */
@@ -74,6 +75,9 @@ const defaultTimings: ComfyTimings = {
   interruptGapMs: limits.comfyInterruptGapMs,
   stopMs: limits.comfyStopMs,
 };
+
+/** Pause before another start of a ComfyUI that keeps ending. */
+const restartPause = { baseMs: 500, maxMs: 30_000, jitter: 0.2 };
 
 /** One ComfyUI that answers, with all that belongs to it. */
 interface Link {
@@ -97,6 +101,8 @@ class Connection implements ComfyConnection {
   readonly #files: FileTransfer;
   #link: Link | undefined;
   #opening: Promise<Link> | undefined;
+  /** Starts since a run ended well. */
+  #starts = 0;
   #closed: Promise<void> | undefined;
 
   constructor(config: ComfyConfig) {
@@ -118,6 +124,21 @@ class Connection implements ComfyConnection {
 
   async execute(request: ExecutionRequest): Promise<Execution> {
     const link = this.#current();
+    const first = await this.#executeOn(link, request);
+    if (first.failure?.code !== 'COMFY_CRASHED' || !link.process?.end || request.signal.aborted) return first;
+    this.#config.logger.warn({ promptId: first.promptId }, 'ComfyUI ended during a run; the run is repeated');
+    try {
+      await this.ready(request.signal);
+    } catch {
+      return first;
+    }
+    const second = await this.#executeOn(this.#current(), request, first.promptId);
+    const retries = first.retries + second.retries + 1;
+    // What the first attempt made is still on the disk; it counts only when the second one fails.
+    return { ...second, retries, outputs: { ...(second.failure && first.outputs), ...second.outputs } };
+  }
+
+  async #executeOn(link: Link, request: ExecutionRequest, promptId?: string): Promise<Execution> {
     link.process?.promptsBegin();
     const execution = await executePrompt(
       {
@@ -130,14 +151,18 @@ class Connection implements ComfyConnection {
         condemn: (why) => this.#condemn(link, why),
       },
       request,
+      promptId,
     );
     const { failure } = execution;
+    if (!failure) this.#starts = 0;
     if (failure?.code === 'COMFY_UNREACHABLE') this.#condemn(link, 'it does not answer');
     return execution;
   }
 
-  forget(promptId: string, signal: AbortSignal): Promise<void> {
-    return deleteHistory(this.#current().http, promptId, signal);
+  async forget(promptId: string, signal: AbortSignal): Promise<boolean> {
+    const { http } = this.#current();
+    await deleteHistory(http, promptId, signal);
+    return (await readHistory(http, promptId, signal)).kind === 'absent';
   }
 
   freeMemory(signal: AbortSignal): Promise<void> {
@@ -184,6 +209,8 @@ class Connection implements ComfyConnection {
     if (old) await closeLink(old);
     this.#closing.signal.throwIfAborted();
     const { source, logger } = this.#config;
+    if (this.#starts > 1) await delay(backoffMs(this.#starts - 2, restartPause), this.#closing.signal);
+    this.#starts++;
     const child =
       source.kind === 'start'
         ? await ComfyProcess.start({ ...source, logger, stopMs: this.#timings.stopMs })
@@ -191,7 +218,7 @@ class Connection implements ComfyConnection {
     const http = new ComfyHttp(child?.url ?? (source.kind === 'attach' ? source.url : ''), this.#timings.requestMs);
     let server: ComfyServer;
     try {
-      server = await this.#probe(http, child);
+      server = { ...(await this.#probe(http, child)), failedPacks: child?.failedPacks ?? [] };
     } catch (error) {
       await http.close();
       await child?.stop();
@@ -202,7 +229,12 @@ class Connection implements ComfyConnection {
     const socket = new ComfySocket({ url: (id) => http.socketUrl(id), logger, onReconnect: () => catalog.clear() });
     const link: Link = { process: child, http, socket, catalog, server, condemned: false };
     this.#link = link;
-    logger.info({ comfyVersion: server.version }, 'ComfyUI is ready');
+    const { version, failedPacks } = server;
+    logger.info({ comfyVersion: version, ...(failedPacks.length > 0 && { failedPacks }) }, 'ComfyUI is ready');
+    // The next job should not have to wait for the start.
+    child?.onEnd(() => {
+      if (!this.#closing.signal.aborted) this.#open().catch(() => undefined);
+    });
     if (this.#closing.signal.aborted) await closeLink(link);
     // Fetched ahead, so that the first job does not wait for it. A failure shows when it is asked for.
     catalog.describe(['SaveImage'], this.#closing.signal).catch(() => undefined);

@@ -1,22 +1,34 @@
 /**
- * The last lines of ComfyUI's output, for error messages. Before the first prompt all of it may be shown; after it only lines that can't
- * hold what a job sent: ComfyUI prints input values in validation errors and exception texts (ComfyUI protocol notes §5.4 row 9).
+ * ComfyUI's output, read for error messages: the last lines, and the custom-node packs that failed to import. Before the first prompt all
+ * of it may be shown. After it only lines whose whole shape is known: ComfyUI prints input values in validation errors and exception
+ * texts, and a node may print anything (ComfyUI protocol notes §5.4 row 9). Nothing of it is ever logged.
  */
 
 const keptLines = 25;
 const keptChars = 300;
+const keptPacks = 100;
 
-/** Lines that hold no user content even after a prompt: where Python was, and the words of a dying process. */
+/**
+ * Shapes that hold no user content even after a prompt: where Python was, and the words of a dying process. Each matches a whole line:
+ * a text with line breaks could otherwise begin one of its lines like this.
+ */
 const harmless = [
   /^Traceback \(most recent call last\):$/,
-  /^ {2}File "[^"]+", line \d+, in [\w.<>]+$/,
-  /^Exception in thread [\w() -]+:$/,
-  /^(Fatal Python error|Segmentation fault|Aborted|Killed|Bus error|terminate called|free\(\)|malloc\(\)|double free)/,
-  /^(Starting server|Stopped server|Prompt executed in|got prompt|Set vram state|Device:|Total VRAM|pytorch version)/,
+  /^ {2}File "[\w./+@-]+\.py", line \d+, in [\w.<>]+$/,
+  /^Exception in thread [\w-]+(?: \(\w+\))?:$/,
+  /^Fatal Python error: (?:Segmentation fault|Aborted|Bus error|Illegal instruction|Floating-point exception)$/,
+  /^(?:Segmentation fault|Aborted|Killed|Bus error)(?: \(core dumped\))?$/,
+  /^(?:free|malloc)\(\): [a-z _-]{3,40}$/,
+  /^double free or corruption \([a-z!]+\)$/,
+  /^terminate called (?:without an active exception|after throwing an instance of '[\w:]+')$/,
+  /^(?:Starting server|Stopped server|got prompt)$/,
+  /^Prompt executed in [\d.:]+(?: seconds)?$/,
+  /^(?:RuntimeError: )?CUDA error: (?:an illegal memory access was encountered|device-side assert triggered|unspecified launch failure)$/,
 ];
 /** An exception line: its class is kept, its text is not. */
-const exceptionLine =
-  /^(?:!!! Exception during processing !!! )?((?:[\w]+\.)*\w*(?:Error|Exception|Interrupt|Exit|Warning))\b/;
+const exceptionLine = /^((?:\w{1,40}\.){0,6}[A-Z]\w{0,50}(?:Error|Exception|Interrupt|Exit|Warning))(?::|$)/;
+/** Printed before the server starts, one line for each pack: its import time, the mark, its path. */
+const failedImport = /^\s*[\d.]+ seconds \(IMPORT FAILED\): (.+?)[\\/]*\s*$/;
 
 /** What of a line may be shown once prompts have run. */
 export function harmlessPart(line: string): string | undefined {
@@ -28,11 +40,19 @@ export function harmlessPart(line: string): string | undefined {
 export class LogTail {
   readonly #lines: string[] = [];
   readonly #partial: Record<string, string> = {};
+  readonly #failedPacks = new Set<string>();
   #promptsRan = false;
 
-  /** From now on only harmless lines are kept; call it before the first prompt is posted. */
+  /** Folder names of the packs that failed to import. */
+  get failedPacks(): readonly string[] {
+    return [...this.#failedPacks];
+  }
+
+  /** From now on only harmless lines are kept, also of those that are here; call it before the first prompt is posted. */
   promptsBegin(): void {
+    if (this.#promptsRan) return;
     this.#promptsRan = true;
+    this.#lines.splice(0, keptLines, ...this.#lines.flatMap((line) => this.#shown(line)));
   }
 
   /** Takes output of one of the streams in. */
@@ -52,6 +72,9 @@ export class LogTail {
   }
 
   #keep(line: string): void {
+    // A prompt may print such a line too.
+    const pack = this.#promptsRan ? undefined : failedImport.exec(line)?.[1]?.split(/[\\/]/).pop();
+    if (pack && this.#failedPacks.size < keptPacks) this.#failedPacks.add(pack.slice(0, 100));
     this.#lines.push(...this.#shown(line));
     if (this.#lines.length > keptLines) this.#lines.splice(0, this.#lines.length - keptLines);
   }

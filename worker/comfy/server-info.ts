@@ -29,7 +29,7 @@ export function capabilitiesOf(version: string): ComfyCapabilities {
 export async function probeServer(http: ComfyHttp, signal: AbortSignal, timeoutMs: number): Promise<ComfyServer> {
   const stats = recordOf(await http.json({ path: '/system_stats', signal, timeoutMs }));
   const version = textOf(recordOf(stats['system'])['comfyui_version']) ?? 'unknown';
-  return { version, capabilities: capabilitiesOf(version) };
+  return { version, capabilities: capabilitiesOf(version), failedPacks: [] };
 }
 
 /** GPU memory now, or undefined where ComfyUI runs without a GPU: it then tells the memory of the machine (§1.11). */

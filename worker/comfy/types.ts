@@ -12,6 +12,8 @@ export interface ComfyServer {
   /** As it calls itself, or `unknown`. */
   readonly version: string;
   readonly capabilities: ComfyCapabilities;
+  /** Folder names of custom-node packs that failed to import. Known only of a ComfyUI that the worker started. */
+  readonly failedPacks: readonly string[];
 }
 
 /** One declared input of a node class. */

@@ -12,5 +12,6 @@ async function plan(run: JobRun, signal: AbortSignal): Promise<GraphPlan> {
   const server = await comfy.ready(signal);
   run.ledger.comfyVersion = server.version;
   const names = Object.values(run.input.workflow).map((node) => node.class_type);
-  return planGraph(run.input, await comfy.describe(names, signal), run.support.policy);
+  const classes = await comfy.describe(names, signal);
+  return planGraph(run.input, classes, { ...run.support.policy, failedPacks: server.failedPacks });
 }
