@@ -101,8 +101,8 @@ export function createClient(options: ClientOptions): Client {
   }
   const settings = parsed.data;
   const transport = settings.transport ?? runpodTransport(settings);
-  const handle = (id: string, view?: Awaited<ReturnType<Transport['status']>>) =>
-    new JobHandle({ id, transport, maxPollDurationMs: settings.maxPollDurationMs, ...(view && { view }) });
+  const handle = (id: string, view?: Awaited<ReturnType<Transport['status']>>, mayStream = false) =>
+    new JobHandle({ id, transport, maxPollDurationMs: settings.maxPollDurationMs, mayStream, ...(view && { view }) });
   const onAbort = () => void client.close();
 
   const client: Client = {
@@ -116,7 +116,8 @@ export function createClient(options: ClientOptions): Client {
         },
         { route, waitMs, ...(signal && { signal }) },
       );
-      return handle(view.id, view);
+      const kind = job.destination?.kind ?? 'auto';
+      return handle(view.id, view, kind === 'auto' || kind === 'stream');
     },
     async runSync(input, submitOptions = {}) {
       const job = await client.submit(input, { waitMs: 90_000, ...submitOptions, route: 'runsync' });

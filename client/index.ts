@@ -23,7 +23,7 @@ export type { JobEvent } from './job-events.ts';
 export { JobHandle, type WaitOptions } from './job-handle.ts';
 export type { JobResult, JobTimes } from './job-result.ts';
 export { decodeArtifact } from './saving/decode-artifact.ts';
-export { type SavedFile, type SaveOptions, saveArtifacts } from './saving/save-artifacts.ts';
+export { isFetchable, type SavedFile, type SaveOptions, saveArtifacts } from './saving/save-artifacts.ts';
 export { type JobRequest, prepareJob } from './submit/prepare-job.ts';
 export { createInProcessTransport, type InProcessRunner, type RunnerOutcome } from './transport/in-process.ts';
 export { createRunpodTransport, type RunpodTransportOptions } from './transport/runpod/runpod-transport.ts';

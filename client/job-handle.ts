@@ -2,6 +2,8 @@
 import { ComfyRunpodError, createDeadline, isTerminalStatus, type JobView } from '../shared/index.ts';
 import { type JobEvent, jobEvents } from './job-events.ts';
 import { type JobResult, readJobResult } from './job-result.ts';
+import { ChunkCollector } from './receiving/chunk-collector.ts';
+import { ChunkReceiver } from './receiving/receive-chunks.ts';
 import { abortableIterable } from './transport/abortable-iterable.ts';
 import type { Transport } from './transport/transport.ts';
 
@@ -17,6 +19,8 @@ export interface JobHandleOptions {
   readonly transport: Transport;
   /** Milliseconds after which a wait ends with `WAIT_TIMEOUT`. */
   readonly maxPollDurationMs: number;
+  /** The job may send its result in chunks: a wait reads /stream beside it. */
+  readonly mayStream?: boolean;
   /** The view that submitting brought. */
   readonly view?: JobView;
 }
@@ -27,12 +31,16 @@ export class JobHandle implements AsyncIterable<JobEvent> {
   readonly #transport: Transport;
   readonly #maxPollDurationMs: number;
   readonly #view: JobView | undefined;
+  readonly #mayStream: boolean;
+  /** Chunks are handed out once, so what one wait has read is there for the next. */
+  readonly #chunks = new ChunkCollector();
 
   constructor(options: JobHandleOptions) {
     this.id = options.id;
     this.#transport = options.transport;
     this.#maxPollDurationMs = options.maxPollDurationMs;
     this.#view = options.view;
+    this.#mayStream = options.mayStream ?? false;
   }
 
   /**
@@ -40,22 +48,23 @@ export class JobHandle implements AsyncIterable<JobEvent> {
    * `JOB_NOT_FOUND`, `UNAUTHORIZED`, network and platform errors, all with the job's id in `details.jobId`; or the signal's reason.
    */
   async wait(options: WaitOptions = {}): Promise<JobResult> {
+    using chunks = this.#receive(options.signal);
     for await (const view of this.#views(options.signal, false)) {
-      if (isTerminalStatus(view.status)) return readJobResult(view);
+      if (isTerminalStatus(view.status)) return await chunks.complete(readJobResult(view));
     }
     throw this.#incomplete();
   }
 
   /** What happens to the job, the last event being its end. Leaving the loop stops all requests. Throws like {@link wait}. */
   events(options: WaitOptions = {}): AsyncIterable<JobEvent> {
-    return abortableIterable((signal) => jobEvents(this.#views(signal, true)), options.signal);
+    return abortableIterable((signal) => this.#events(signal), options.signal);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<JobEvent, void, void> {
     return this.events()[Symbol.asyncIterator]() as AsyncIterator<JobEvent, void, void>;
   }
 
-  /** Values that a streaming worker yields, each once and in order. A comfy-runpod worker yields none. */
+  /** Values that a streaming worker yields, each once and in order. A comfy-runpod worker yields only results in chunks. */
   stream(options: WaitOptions = {}): AsyncIterable<unknown> {
     return this.#transport.stream(this.id, options.signal);
   }
@@ -68,6 +77,19 @@ export class JobHandle implements AsyncIterable<JobEvent> {
   /** Asks RunPod to stop the job and answers with its view. A job that has ended stays as it is. */
   cancel(options: WaitOptions = {}): Promise<JobView> {
     return this.#named(this.#transport.cancel(this.id, options.signal), options.signal);
+  }
+
+  async *#events(signal: AbortSignal): AsyncGenerator<JobEvent, void, void> {
+    using chunks = this.#receive(signal);
+    for await (const event of jobEvents(this.#views(signal, true))) {
+      yield event.type === 'end' ? { ...event, result: await chunks.complete(event.result) } : event;
+    }
+  }
+
+  #receive(signal: AbortSignal | undefined): ChunkReceiver {
+    const receiver = new ChunkReceiver(this.#transport, this.id, this.#chunks, signal);
+    if (this.#mayStream) receiver.startSoon();
+    return receiver;
   }
 
   async *#views(signal: AbortSignal | undefined, progress: boolean): AsyncGenerator<JobView, void, void> {

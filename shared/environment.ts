@@ -232,6 +232,24 @@ export const workerVariables = {
     '600',
     seconds(600, { min: 1, max: 604_800 }),
   ),
+  RESULT_RETRY_TIMEOUT: variable(
+    "Seconds for which the worker offers a result to RunPod before it gives it up or keeps it; the job's own ttl when that is shorter.",
+    '86400',
+    seconds(86_400, { min: 1, max: 604_800 }),
+  ),
+  BUCKET_ENDPOINT_URL: variable(
+    'S3-compatible bucket for results that do not fit into the answer: https, with the bucket in the host or in the path, or beside BUCKET_NAME.',
+    'none',
+    secureUrl,
+  ),
+  BUCKET_ACCESS_KEY_ID: variable('Access key of that bucket.', 'none', text, true),
+  BUCKET_SECRET_ACCESS_KEY: variable('Secret key of that bucket.', 'none', text, true),
+  BUCKET_NAME: variable('Name of that bucket, when its address does not hold it.', 'none', text),
+  RESULT_VOLUME_DIR: variable(
+    'Absolute folder on a network volume for results that nothing else carries.',
+    '/runpod-volume/comfy-runpod/results, where /runpod-volume exists',
+    text,
+  ),
   DRAIN_TIMEOUT: variable(
     'Seconds that jobs in flight may take after SIGTERM before the worker gives them up with an error report.',
     '3600',

@@ -2,6 +2,13 @@
 
 export { base64DecodedLength, base64EncodedLength, isStrictBase64, stripDataUrl } from './base64.ts';
 export {
+  type Delivery,
+  type Destination,
+  type OutputFormat,
+  type ResultChunk,
+  readResultChunk,
+} from './delivery.ts';
+export {
   type ActionInput,
   actionInputSchema,
   type DescribedNodes,

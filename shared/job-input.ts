@@ -4,6 +4,8 @@
  */
 import * as z from 'zod';
 import { isStrictBase64, stripDataUrl } from './base64.ts';
+import { destinationSchema, outputFormatSchema } from './delivery.ts';
+import { isLoopbackUrl } from './environment.ts';
 import { unsafeNameReason } from './file-names.ts';
 import { limits } from './limits.ts';
 import { workflowSchema } from './workflow.ts';
@@ -28,17 +30,55 @@ const base64Schema = z
       context.addIssue({ code: 'custom', message: 'not valid base64', params: { errorCode: 'FILE_BASE64_INVALID' } });
   });
 
-/** One input file. `name` is how the workflow refers to it; on the worker it is staged under a content-addressed name. */
-export const inputFileSchema = z.strictObject({
-  /** Relative name, sub-folders allowed: the value that loader inputs of the workflow hold. */
-  name: fileNameSchema,
+const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/, 'not a lower-case hex SHA-256');
+
+/** Only the form: what a worker may fetch it decides itself, by the network addresses behind the host. */
+const inputUrlSchema = z
+  .string()
+  .max(limits.inputUrlChars)
+  .superRefine((text, context) => {
+    const refuse = (message: string) =>
+      context.addIssue({ code: 'custom', message, params: { errorCode: 'INPUT_URL_REFUSED' } });
+    const url = URL.parse(text);
+    if (url === null || (url.protocol !== 'https:' && !isLoopbackUrl(text))) refuse('not an https address');
+    else if (url.username !== '' || url.password !== '') refuse('holds a user name or password');
+  });
+
+/** Relative name, sub-folders allowed: the value that loader inputs of the workflow hold. */
+const inputName = { name: fileNameSchema };
+
+/** A file that travels with the job. */
+export const sentFileSchema = z.strictObject({
+  ...inputName,
   /** The bytes as standard base64; a `data:` URL prefix is accepted. */
   data: base64Schema,
   /** SHA-256 of the bytes in lower-case hex; checked by the worker when given. */
-  sha256: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/, 'not a lower-case hex SHA-256')
-    .optional(),
+  sha256: sha256Schema.optional(),
+});
+
+/** A file that the worker fetches. */
+export const fetchedFileSchema = z.strictObject({
+  ...inputName,
+  /** Address of the file: https, a public host. The answer must be the file itself. */
+  url: inputUrlSchema,
+  /** As with `data`. A worker that still holds a file of this hash does not fetch it. */
+  sha256: sha256Schema.optional(),
+});
+
+/** A file that an earlier job asked the worker to hold. A worker that doesn't hold it answers `INPUT_NOT_HELD`. */
+export const heldFileSchema = z.strictObject({
+  ...inputName,
+  sha256: sha256Schema,
+  held: z.literal(true),
+});
+
+/** One input file. `name` is how the workflow refers to it; on the worker it is staged under a content-addressed name. */
+export const inputFileSchema = z.union([sentFileSchema, fetchedFileSchema, heldFileSchema]);
+
+/** Keeps the job's input files on the worker for later jobs, which name them by their hash. */
+export const holdSchema = z.strictObject({
+  /** From the start of the job; the latest expiry that any job asked for counts. */
+  seconds: z.int().min(limits.holdSeconds.min).max(limits.holdSeconds.max),
 });
 
 /** Puts a file or a value into an input of a node before the run. */
@@ -50,9 +90,6 @@ export const injectionSchema = z.union([
     value: z.unknown().refine((value) => value !== undefined, 'missing'),
   }),
 ]);
-
-/** Where the results go. Inline: base64 inside the result envelope. */
-export const destinationSchema = z.strictObject({ kind: z.literal('inline') });
 
 /** Time limits of the run, milliseconds. */
 export const jobLimitsSchema = z.strictObject({
@@ -78,9 +115,12 @@ export const jobInputSchema = z.strictObject({
   workflow: workflowSchema,
   /** Files that loader nodes of the workflow name. */
   files: z.array(inputFileSchema).max(limits.jobFiles).optional(),
+  hold: holdSchema.optional(),
   /** Files and values to put into nodes before the run. */
   injections: z.array(injectionSchema).max(limits.jobInjections).optional(),
   destination: destinationSchema.optional(),
+  /** Format of pictures. */
+  output: outputFormatSchema.optional(),
   limits: jobLimitsSchema.optional(),
   outputs: outputSelectionSchema.optional(),
   /** Send small preview pictures with the progress, at most one per two seconds. ComfyUI must make previews: `--preview-method auto` in COMFY_ARGS, or a version that lets a job choose. */

@@ -3,16 +3,10 @@
  * Written by the worker of the same package; read leniently, so that a newer worker's extra keys don't break an older client.
  */
 import * as z from 'zod';
+import { deliverySchema } from './delivery.ts';
 
 /** What a file is, judged by its content type. */
 export const artifactKindSchema = z.enum(['image', 'video', 'audio', 'model', 'text', 'other']);
-
-/** How the bytes of an artifact travel. */
-export const deliverySchema = z.object({
-  via: z.literal('inline'),
-  /** Standard base64 of the bytes. */
-  data: z.string(),
-});
 
 /** One file that the run produced. */
 export const artifactSchema = z.object({
@@ -39,6 +33,8 @@ export const artifactSchema = z.object({
   sha256: z.string(),
   /** `stripped`: text metadata was removed; `kept`: the bytes are as ComfyUI wrote them. */
   metadata: z.enum(['stripped', 'kept']),
+  /** Present when the picture was written anew: MIME types before and after, and why. */
+  encoding: z.object({ from: z.string(), to: z.string(), why: z.string() }).optional(),
   delivery: deliverySchema,
 });
 
@@ -89,6 +85,8 @@ export const receiptSchema = z.object({
     files: z.number(),
     bytes: z.number(),
     kept: z.array(z.string()),
+    /** Input files that stay on the worker because a job asked to hold them. */
+    held: z.number().optional(),
   }),
   /** Times the prompt was submitted again or an answer had to be asked for again. */
   retries: z.number(),

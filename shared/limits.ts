@@ -14,6 +14,12 @@ export const limits = {
   runsyncResultBytes: 20 * MiB,
   /** One chunk of `/stream`. §1.7. */
   streamChunkBytes: 1 * MiB,
+  /** Bytes of a file in one chunk: as base64 with its wrapper below 1 000 000 bytes, and a multiple of 3 so that chunks join as text. */
+  streamChunkFileBytes: 720 * KiB,
+  /** Largest result that travels over /stream; RunPod documents no limit, but the client holds it as text. */
+  streamResultBytes: 256 * MiB,
+  /** Largest answer of /stream that the client reads: everything that was not drained before. */
+  streamAnswerBytes: 384 * MiB,
   /** Largest answer that the client reads from RunPod: a 20 MiB result inside its job view, with room. */
   publicAnswerBytes: 32 * MiB,
   /** Largest answer of job-take: a 20 MiB job with room. */
@@ -35,6 +41,28 @@ export const limits = {
   fileNameChars: 255,
   /** Injections in one job. */
   jobInjections: 1024,
+
+  /** Characters of the address of an input file. */
+  inputUrlChars: 8_192,
+  /** Largest input file fetched from an address. */
+  inputFetchBytes: 512 * MiB,
+  /** The same where the worker shares no disk with ComfyUI and must hold the file in memory as base64. */
+  inputFetchMemoryBytes: 128 * MiB,
+  /** Fetching one input file, redirects included. */
+  inputFetchMs: 300_000,
+  /** Silence of its server after which a fetch is given up. */
+  inputIdleMs: 20_000,
+  /** Connecting to its server. */
+  inputConnectMs: 10_000,
+  /** Redirects of one fetch. */
+  inputRedirects: 5,
+  /** Input files that one job fetches at once. */
+  inputFetches: 4,
+  /** How long a job may ask the worker to hold its input files for later jobs, seconds. */
+  holdSeconds: { min: 1, max: 3_600 },
+  /** Input files held for later jobs, all together. They lie on the RAM disk. */
+  heldInputBytes: 1024 * MiB,
+  heldInputFiles: 2_048,
 
   /** job-take is abandoned and reissued after this (RunPod protocol notes §2.6). */
   jobTakeTimeoutMs: 90_000,

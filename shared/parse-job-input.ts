@@ -24,9 +24,11 @@ const foreignKeys: Readonly<Record<string, string>> = {
 function knownKeys(path: string): readonly string[] {
   const byPath: Readonly<Record<string, readonly string[]>> = {
     '': Object.keys(jobInputSchema.shape),
-    'files.*': ['name', 'data', 'sha256'],
+    'files.*': ['name', 'data', 'url', 'sha256', 'held'],
+    hold: ['seconds'],
     'injections.*': ['node', 'input', 'file', 'value'],
-    destination: ['kind'],
+    destination: ['kind', 'urls', 'template'],
+    output: ['format', 'quality', 'lossless'],
     limits: ['executionMs', 'stallMs'],
     outputs: ['temp', 'nodes'],
   };
@@ -39,6 +41,18 @@ function suggestKey(key: string, path: string): string | undefined {
   if (foreign !== undefined) return foreign;
   const known = knownKeys(path);
   return known.length === 0 ? undefined : closest(key, [...known]);
+}
+
+/** Keys of which an object of the contract has one. */
+const oneOf: Readonly<Record<string, readonly string[]>> = {
+  'files.*': ['data', 'url', 'held'],
+  'injections.*': ['file', 'value'],
+};
+
+/** The keys to choose from, when what is called unknown is only too much: a union names the keys of its other members so. */
+function alternatives(keys: readonly string[], path: string): readonly string[] | undefined {
+  const known = oneOf[path] ?? [];
+  return keys.every((key) => known.includes(key)) ? known : undefined;
 }
 
 function pathText(path: readonly PropertyKey[]): string {
@@ -70,6 +84,11 @@ export function inputErrorFromIssues(raw: readonly z.core.$ZodIssue[]): ComfyRun
   const unknown = all.find((issue) => issue.code === 'unrecognized_keys');
   if (unknown?.code === 'unrecognized_keys') {
     const at = pathText(unknown.path);
+    const beside = alternatives(unknown.keys, normalisedPath(unknown.path));
+    if (beside !== undefined) {
+      const message = `give only one of ${beside.join(', ')}`;
+      return new ComfyRunpodError('INPUT_INVALID', `${at}: ${message}.`, { issues: [{ field: at, message }] });
+    }
     const notes = unknown.keys.map((key) => {
       const shown = JSON.stringify(key.slice(0, 60));
       const suggestion = suggestKey(key, normalisedPath(unknown.path));

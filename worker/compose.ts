@@ -4,6 +4,8 @@ import { ResourceStack } from '../shared/index.ts';
 import { type ComfyConnection, type ComfySource, connectComfy } from './comfy/index.ts';
 import type { ComfyConfig, WorkerConfig } from './config.ts';
 import { createJobRunner } from './job/index.ts';
+import { keepResult } from './outputs/index.ts';
+import type { KeepResult } from './runpod/index.ts';
 import type { JobRunner, Logger } from './types.ts';
 import {
   chooseWorkspaceRoot,
@@ -15,6 +17,8 @@ import {
 /** A runner and what it holds. */
 export interface ComposedRunner {
   readonly runner: JobRunner;
+  /** Keeps results that RunPod doesn't take. */
+  readonly keepResult?: KeepResult;
   /** Ends ComfyUI when the worker started it, and gives the workspace back. Idempotent. */
   close(): Promise<void>;
 }
@@ -42,10 +46,10 @@ export const createRunner: RunnerFactory = async (config, logger, signal) => {
     owned.defer(() => workspace.close());
     const swept = sweep(workspace, logger);
     const workerId = config.runpod?.workerId ?? 'local';
-    const { stallTimeoutMs: stallMs, encryptionKey, image } = config;
+    const { stallTimeoutMs: stallMs, encryptionKey, image, results: delivery } = config;
     const jobs = createJobRunner({
+      ...{ comfy, workspace, logger, workerId, stallMs, folders, delivery },
       policy: config.nodes,
-      ...{ comfy, workspace, logger, workerId, stallMs, folders },
       ...(encryptionKey !== undefined && { encryptionKey }),
       ...(image !== undefined && { image }),
     });
@@ -53,7 +57,7 @@ export const createRunner: RunnerFactory = async (config, logger, signal) => {
       // Leftovers of an earlier process are wiped while ComfyUI boots, and in any case before the first job writes.
       run: (job, context) => swept.then(() => jobs.run(job, context)),
     };
-    return { runner, close: () => owned.close() };
+    return { runner, keepResult: (...result) => keepResult(delivery, ...result), close: () => owned.close() };
   } catch (error) {
     await owned.close();
     throw error;

@@ -3,6 +3,7 @@
  * means and its default: shared/environment.ts.
  */
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { isAbsolute } from 'node:path';
 import {
@@ -12,6 +13,7 @@ import {
   type WorkerEnvironment,
   workerVariables,
 } from '../shared/index.ts';
+import { type Bucket, describeBucket } from './outputs/delivery/bucket.ts';
 import type { PrefetchMode } from './prefetch-policy.ts';
 import { fillTemplate, type RunpodConfig } from './runpod/index.ts';
 
@@ -66,9 +68,17 @@ export interface WorkerConfig {
   readonly encryptionKey?: string;
   /** Name of the container image. */
   readonly image?: string;
+  readonly results: ResultPlaces;
   readonly log: LogConfig;
   /** What is odd but no reason to fail; logged at start. */
   readonly warnings: readonly string[];
+}
+
+/** Where results go that RunPod's answer doesn't carry. */
+export interface ResultPlaces {
+  readonly bucket?: Bucket;
+  /** Absolute. */
+  readonly volumeDir?: string;
 }
 
 /** How the worker logs. */
@@ -99,10 +109,18 @@ export function explainMissing(environment: Environment): ComfyRunpodError | und
   );
 }
 
+/** Never logged, and not given to ComfyUI: custom nodes run in it. */
+const secretVariables: ReadonlySet<string> = new Set([
+  'RUNPOD_AI_API_KEY',
+  'ENCRYPTION_KEY',
+  'BUCKET_ACCESS_KEY_ID',
+  'BUCKET_SECRET_ACCESS_KEY',
+]);
+
 /** Reads the log settings alone; never throws, so that whatever else is wrong can be logged. */
 export function readLogConfig(environment: Environment): LogConfig {
   const level = workerVariables.RUNPOD_LOG_LEVEL.parse.safeParse(environment['RUNPOD_LOG_LEVEL']?.trim() || undefined);
-  const secrets = ['RUNPOD_AI_API_KEY', 'ENCRYPTION_KEY'].map((name) => environment[name]?.trim() ?? '');
+  const secrets = [...secretVariables].map((name) => environment[name]?.trim() ?? '');
   return {
     level: level.success ? level.data : 'info',
     format: isSet(environment['RUNPOD_ENDPOINT_ID']) ? 'json' : 'text',
@@ -129,9 +147,41 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
     },
     ...(values.ENCRYPTION_KEY !== undefined && { encryptionKey: values.ENCRYPTION_KEY }),
     ...(values.COMFY_RUNPOD_IMAGE !== undefined && { image: values.COMFY_RUNPOD_IMAGE }),
+    results: readResultPlaces(values),
     log: readLogConfig(environment),
     warnings,
   };
+}
+
+const networkVolume = '/runpod-volume';
+
+function readResultPlaces(values: WorkerEnvironment): ResultPlaces {
+  const bucket = readBucket(values);
+  const given = values.RESULT_VOLUME_DIR;
+  if (given !== undefined && !isAbsolute(given)) throw invalid(['RESULT_VOLUME_DIR'], 'must be an absolute path');
+  const attached = existsSync(networkVolume) ? `${networkVolume}/comfy-runpod/results` : undefined;
+  const volumeDir = given ?? attached;
+  return { ...(bucket && { bucket }), ...(volumeDir !== undefined && { volumeDir }) };
+}
+
+const bucketVariables = ['BUCKET_ENDPOINT_URL', 'BUCKET_ACCESS_KEY_ID', 'BUCKET_SECRET_ACCESS_KEY'] as const;
+
+function readBucket(values: WorkerEnvironment): Bucket | undefined {
+  const missing = bucketVariables.filter((name) => values[name] === undefined);
+  if (missing.length === bucketVariables.length) return undefined;
+  const { BUCKET_ENDPOINT_URL, BUCKET_ACCESS_KEY_ID, BUCKET_SECRET_ACCESS_KEY, BUCKET_NAME } = values;
+  if (!BUCKET_ENDPOINT_URL || !BUCKET_ACCESS_KEY_ID || !BUCKET_SECRET_ACCESS_KEY) {
+    throw invalid(missing, 'needed with the other BUCKET_ variables');
+  }
+  const bucket = describeBucket({
+    endpointUrl: BUCKET_ENDPOINT_URL,
+    accessKeyId: BUCKET_ACCESS_KEY_ID,
+    secretAccessKey: BUCKET_SECRET_ACCESS_KEY,
+    ...(BUCKET_NAME !== undefined && { name: BUCKET_NAME }),
+  });
+  if (!bucket)
+    throw invalid(['BUCKET_NAME'], 'needed because BUCKET_ENDPOINT_URL does not hold the name of the bucket');
+  return bucket;
 }
 
 /** A misspelt log level is no reason to let a container crash in a loop: it warns and counts as unset. */
@@ -153,9 +203,11 @@ function readRunpod(values: WorkerEnvironment, environment: Environment): Runpod
   const template = (name: string, text: string) => readTemplate(name, text, environment);
   const podId = values.RUNPOD_POD_ID;
   const ping = values.RUNPOD_WEBHOOK_PING;
+  const stream = values.RUNPOD_WEBHOOK_POST_STREAM;
   return {
     takeTemplate: template('RUNPOD_WEBHOOK_GET_JOB', take),
     doneTemplate: template('RUNPOD_WEBHOOK_POST_OUTPUT', done),
+    ...(stream !== undefined && { streamTemplate: template('RUNPOD_WEBHOOK_POST_STREAM', stream) }),
     ...(ping !== undefined && { pingTemplate: template('RUNPOD_WEBHOOK_PING', ping) }),
     ...(values.RUNPOD_AI_API_KEY !== undefined && { apiKey: values.RUNPOD_AI_API_KEY }),
     // Made once, used in every address (RunPod protocol notes §5 statement 4).
@@ -163,6 +215,7 @@ function readRunpod(values: WorkerEnvironment, environment: Environment): Runpod
     ...(podId !== undefined && { podId }),
     hostname: values.RUNPOD_POD_HOSTNAME,
     pingIntervalMs: values.RUNPOD_PING_INTERVAL,
+    timings: { resultHorizonMs: values.RESULT_RETRY_TIMEOUT },
     reportedVersion: values.RUNPOD_REPORTED_VERSION,
     userAgent: `comfy-runpod/${packageVersion} (${process.platform} ${release()}; ${process.arch}) Language/Node ${process.versions.node}`,
   };
@@ -218,7 +271,7 @@ function readComfy(values: WorkerEnvironment, environment: Environment): ComfyCo
 function comfyEnvironment(environment: Environment): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined && !name.startsWith('RUNPOD_') && name !== 'ENCRYPTION_KEY') kept[name] = value;
+    if (value !== undefined && !name.startsWith('RUNPOD_') && !secretVariables.has(name)) kept[name] = value;
   }
   return kept;
 }

@@ -160,7 +160,8 @@ export class Dispatcher implements Slots {
     await delay(settleMs, idle.signal).catch(() => undefined);
     this.#abandoned.abort();
     await delay(postMs, idle.signal).catch(() => undefined);
-    for (const flight of this.#flights.values()) flight.delivery.abort();
+    // The reason tells the reporter that somebody still waits for the result.
+    for (const flight of this.#flights.values()) flight.delivery.abort(shutdownError());
     await gone;
   }
 
@@ -235,6 +236,7 @@ export class Dispatcher implements Slots {
       signal: run.signal,
       resultLimitBytes: resultLimitBytes(job.id),
       onProgress: report.progress,
+      ...(report.chunk && { postChunk: report.chunk }),
       takenAt: flight.acceptedAt,
       onGpuBusy: () => this.#gpuBusy(flight),
       onGpuFree: () => this.#gpuFree(flight),
@@ -242,7 +244,7 @@ export class Dispatcher implements Slots {
       ...(job.executionTimeoutMs !== undefined && { executionTimeoutMs: job.executionTimeoutMs }),
     };
     try {
-      const running = Promise.resolve(this.#options.runner.run({ id: job.id, input: job.input }, context));
+      const running = Promise.resolve(this.#options.runner.run(job, context));
       return await raceSignal(running, this.#abandoned.signal);
     } catch (error) {
       if (this.#abandoned.signal.aborted) return { kind: 'cancelled' };

@@ -13,6 +13,7 @@ import type { ComposedRunner, RunnerFactory } from './compose.ts';
 import { type Environment, explainMissing, readLogConfig, readWorkerConfig } from './config.ts';
 import { createRunner } from './lazy-runner.ts';
 import { createLogger } from './logger.ts';
+import type { KeepResult } from './runpod/index.ts';
 import type { JobOutcome, JobRunner, Logger, RunContext, RunnerJob } from './types.ts';
 import { startWorker, type Worker } from './worker.ts';
 
@@ -53,7 +54,8 @@ export async function runWorkerProcess(environment: Environment, options: Worker
     if (runpod === undefined) throw new TypeError('explainMissing and readWorkerConfig disagree');
     const runner = new PendingRunner();
     const settings = { runpod, refreshWorker, concurrency, prefetch, drainTimeoutMs };
-    const worker = startWorker(settings, { runner, logger });
+    const keep: KeepResult = async (...result) => (await composing)?.keepResult?.(...result);
+    const worker = startWorker(settings, { runner, logger, keepResult: keep });
     control.attach(worker);
     composing = runner.fill((options.createRunner ?? createRunner)(config, logger, control.closing));
     composing.catch(() => worker.drain());

@@ -16,6 +16,8 @@ export interface JsonBody {
 export interface RunnerJob {
   readonly id: string;
   readonly input: unknown;
+  /** Where the caller wants results, as RunPod handed it over. Untrusted; holds keys. */
+  readonly s3Config?: unknown;
 }
 
 /** What accompanies one run. */
@@ -28,6 +30,11 @@ export interface RunContext {
   readonly takenAt?: number;
   /** Largest job-done body in bytes, or Infinity when results don't travel through RunPod. */
   readonly resultLimitBytes: number;
+  /**
+   * Posts a value to /stream, after all earlier ones; resolves once RunPod has it. Throws a coded error, or the reason of a signal. Absent
+   * where nobody reads /stream.
+   */
+  readonly postChunk?: (body: JsonBody, signal: AbortSignal) => Promise<void>;
   /** Called with snapshots, in order, never after `run` has settled. Throttling is the receiver's business. */
   readonly onProgress: (event: ProgressEvent) => void;
   /** Called when the job's prompt begins to run in ComfyUI: what came before was staging, and waiting for the job ahead of it. */

@@ -19,6 +19,7 @@ import {
   createReporter,
   createTransport,
   type Heartbeat,
+  type KeepResult,
   type RunpodConfig,
   runJobSource,
   runStopChannel,
@@ -46,6 +47,8 @@ export interface WorkerSettings {
 export interface WorkerParts {
   readonly runner: JobRunner;
   readonly logger: Logger;
+  /** Keeps results that RunPod does not take. */
+  readonly keepResult?: KeepResult;
   /** Aborting it is the same as `stop()`. */
   readonly signal?: AbortSignal;
 }
@@ -111,7 +114,12 @@ class RunningWorker implements Worker {
     const urls = buildUrls(runpod);
     this.#dispatcher = new Dispatcher({
       runner: parts.runner,
-      reporter: createReporter({ config: runpod, urls, transport: this.#transport }),
+      reporter: createReporter({
+        config: runpod,
+        urls,
+        transport: this.#transport,
+        ...(parts.keepResult && { keepResult: parts.keepResult }),
+      }),
       logger: parts.logger,
       concurrency: settings.concurrency ?? 1,
       prefetch: settings.prefetch ?? '0',

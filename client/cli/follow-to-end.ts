@@ -7,7 +7,7 @@
 import { type ComfyRunpodError, exitCodes, isComfyRunpodError } from '../../shared/index.ts';
 import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
-import { type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
+import { isFetchable, type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
 import type { CommandContext } from './command-context.ts';
 import { errorDocument, errorText } from './render/error-text.ts';
 import { createProgressView, type ProgressView } from './render/progress-view.ts';
@@ -86,6 +86,11 @@ async function conclude(
     const files = await saveArtifacts(result.envelope.artifacts, { folder: options.folder, signal });
     for (const warning of result.envelope.receipt.warnings ?? []) {
       context.note(`warning: ${warning.node === undefined ? '' : `node ${warning.node}: `}${warning.message}`);
+    }
+    for (const { delivery, name } of result.envelope.artifacts.filter((artifact) => !isFetchable(artifact))) {
+      const place =
+        delivery.via === 'volume' ? `on the network volume: ${delivery.path}` : 'at the address that the job gave';
+      context.note(`${name} is ${place}`);
     }
     context.print(
       resultText(files, result.envelope, context.io.folder),

@@ -159,7 +159,7 @@ class WorkerKeeper {
     const composed = await createRunner(config, logger, this.#closing.signal);
     const worker = startWorker(
       { runpod, refreshWorker, concurrency, drainTimeoutMs },
-      { runner: composed.runner, logger },
+      { runner: composed.runner, logger, ...(composed.keepResult && { keepResult: composed.keepResult }) },
     );
     this.#worker = worker;
     this.#ended = worker.stopped.then(async () => {

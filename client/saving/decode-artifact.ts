@@ -1,10 +1,34 @@
 /** Bytes of an artifact, proven to be what the worker made: strict base64, size and SHA-256. */
 import { createHash } from 'node:crypto';
-import { type Artifact, base64DecodedLength, ComfyRunpodError, isStrictBase64 } from '../../shared/index.ts';
+import {
+  type Artifact,
+  base64DecodedLength,
+  ComfyRunpodError,
+  type Delivery,
+  isStrictBase64,
+} from '../../shared/index.ts';
+
+/** Where a person finds an artifact that this machine can't fetch. */
+function placeOf(delivery: Delivery): string {
+  if (delivery.via === 'volume') return `It is on the endpoint's network volume, at ${delivery.path}.`;
+  if (delivery.via === 'put') return 'It is at the address that the job gave for it.';
+  return 'Wait for the job with a handle of this library, which reads the chunks.';
+}
 
 /** Decodes and checks. Throws `RESULT_CORRUPT` that names the artifact's node, not its content. */
 export function decodeArtifact(artifact: Artifact): Buffer {
-  const { data } = artifact.delivery;
+  const { delivery } = artifact;
+  if (delivery.via !== 'inline') {
+    throw new ComfyRunpodError(
+      'RESULT_NOT_SAVED',
+      `An output of node ${artifact.node.slice(0, 60)} is not in the answer.`,
+      {
+        details: { node: artifact.node.slice(0, 60), index: artifact.index, via: delivery.via },
+        nextStep: delivery.via === 'url' ? 'Use saveArtifacts, which downloads it.' : placeOf(delivery),
+      },
+    );
+  }
+  const { data } = delivery;
   const corrupt = (why: string) =>
     new ComfyRunpodError(
       'RESULT_CORRUPT',

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, realpath, rename, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { type Artifact, ComfyRunpodError, isComfyRunpodError, ResourceStack } from '../../shared/index.ts';
+import { downloadArtifact } from '../receiving/download-artifact.ts';
 import { decodeArtifact } from './decode-artifact.ts';
 import { numberedName, safeResultPath } from './safe-result-path.ts';
 
@@ -33,16 +34,23 @@ interface Staged {
   readonly name: string;
 }
 
-/** Saves every artifact. Throws `RESULT_CORRUPT` or `RESULT_NOT_SAVED`, or the signal's reason; then nothing was saved. */
+/**
+ * True for an artifact that {@link saveArtifacts} can fetch; others lie on the endpoint's network volume or where the job sent them.
+ */
+export function isFetchable({ delivery }: Artifact): boolean {
+  return delivery.via === 'inline' || delivery.via === 'url';
+}
+
+/** Saves every artifact that can be fetched from here ({@link isFetchable}). Throws `RESULT_CORRUPT` or `RESULT_NOT_SAVED`, or the signal's reason; then nothing was saved. */
 export async function saveArtifacts(artifacts: readonly Artifact[], options: SaveOptions): Promise<SavedFile[]> {
   if (artifacts.length === 0) return [];
   const undo = new ResourceStack();
   try {
     const root = await makeFolder(resolve(options.folder), undo);
     const staged: Staged[] = [];
-    for (const artifact of artifacts) {
+    for (const artifact of artifacts.filter(isFetchable)) {
       options.signal?.throwIfAborted();
-      staged.push(await stage(artifact, root, undo));
+      staged.push(await stage(artifact, root, undo, options.signal));
     }
     const saved: SavedFile[] = [];
     for (const file of staged) {
@@ -89,8 +97,14 @@ async function makeFolder(folder: string, undo: ResourceStack): Promise<string> 
 }
 
 /** Verifies one artifact and writes it under a temporary name beside its final place. */
-async function stage(artifact: Artifact, root: string, undo: ResourceStack): Promise<Staged> {
-  const bytes = decodeArtifact(artifact);
+async function stage(
+  artifact: Artifact,
+  root: string,
+  undo: ResourceStack,
+  signal: AbortSignal | undefined,
+): Promise<Staged> {
+  const { delivery } = artifact;
+  const bytes = delivery.via === 'url' ? undefined : decodeArtifact(artifact);
   const safe = safeResultPath(artifact.subfolder, artifact.name, `output-${artifact.index}.bin`);
   const folder = await makeFolder(join(root, ...safe.folders), undo);
   if (folder !== root && !folder.startsWith(root.endsWith(sep) ? root : root + sep)) {
@@ -100,7 +114,8 @@ async function stage(artifact: Artifact, root: string, undo: ResourceStack): Pro
   undo.defer(() => ignoreMissing(unlink(temporary)));
   const file = await open(temporary, 'wx', 0o600);
   try {
-    await file.writeFile(bytes);
+    if (bytes) await file.writeFile(bytes);
+    else if (delivery.via === 'url') await downloadArtifact(artifact, delivery.url, file, signal);
     await file.sync();
   } finally {
     await file.close();

@@ -93,7 +93,7 @@ async function start(options: WholeStackOptions, resources: ResourceStack): Prom
     const composed = await createRunner(config, logger, closing.signal);
     const worker = startWorker(
       { runpod: config.runpod, prefetch: config.prefetch },
-      { runner: composed.runner, logger },
+      { runner: composed.runner, logger, ...(composed.keepResult && { keepResult: composed.keepResult }) },
     );
     workers.push(worker);
     let left: Promise<void> | undefined;

@@ -1,6 +1,7 @@
 /** One job through check, stage, run, collect, wipe; joins worker/comfy, worker/workspace and worker/outputs. */
 import { isAction } from '../../shared/index.ts';
 import type { ComfyConnection } from '../comfy/index.ts';
+import type { DeliveryPlaces } from '../outputs/index.ts';
 import type { JobRunner, Logger } from '../types.ts';
 import type { Workspace } from '../workspace/index.ts';
 import { ComfyLane } from './comfy-lane.ts';
@@ -18,6 +19,8 @@ export interface JobRunnerOptions {
   readonly workerId: string;
   /** Silence after which a run counts as stalled, milliseconds. Default: `limits.stallMs`. */
   readonly stallMs?: number;
+  /** Where results go that don't fit into the answer. Default: nowhere but /stream. */
+  readonly delivery?: DeliveryPlaces;
   /** What graphs may be. Default: all that ComfyUI can run, within `limits`. */
   readonly policy?: GraphPolicy;
   /** Text of ENCRYPTION_KEY, for encrypted requests. */

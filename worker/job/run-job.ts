@@ -32,7 +32,7 @@ export async function runJob(support: JobSupport, job: RunnerJob, context: RunCo
     return { kind: 'failed', error: failure };
   }
   try {
-    const run = openJobRun(support, logger, input, context);
+    const run = openJobRun(support, logger, job, input, context);
     using _clocks = run.budget;
     return await finish(run);
   } catch (error) {

@@ -1,72 +1,98 @@
 /**
- * Turns what a run put out into artifacts in memory: found, measured against the limit before a byte is read, read, stripped, hashed.
+ * Turns what a run put out into artifacts on their way to the caller: found, measured before a byte is read, then either in memory for the
+ * answer itself or already delivered another way (delivery/ladder.ts).
  */
 import { createHash } from 'node:crypto';
-import { type Artifact, base64EncodedLength, ComfyRunpodError, type ValueOutput } from '../../shared/index.ts';
-import { artifactKind, sniffContentType } from './content-type.ts';
+import { type Artifact, ComfyRunpodError, type Delivery, type ValueOutput } from '../../shared/index.ts';
+import { fitInline, inlineBytes, type LocatedOutput } from './delivery/fit-inline.ts';
+import { type DeliveryPlaces, type DeliveryRequest, descend, openRungs } from './delivery/ladder.ts';
+import { type FoundFile, type MadeArtifact, prepareArtifact, type ResultWishes } from './delivery/prepare-artifact.ts';
 import type { ListedOutputs, OutputFile } from './list-outputs.ts';
-import { stripMetadata } from './metadata/strip-metadata.ts';
-
-/** A file that exists. A job's files of worker/workspace fit. */
-export interface FoundFile {
-  readonly size: number;
-  read(signal: AbortSignal): Promise<Buffer>;
-}
 
 /** Finds a file that ComfyUI named. Throws `OUTPUT_UNSAFE` or `OUTPUT_MISSING`. */
 export type LocateFile = (file: OutputFile, signal: AbortSignal) => Promise<FoundFile>;
 
-/** An artifact with its bytes, before it becomes text. */
-export interface CollectedArtifact {
-  readonly described: Omit<Artifact, 'delivery'>;
-  readonly bytes: Buffer;
-}
+/** An artifact, with its bytes when they travel in the answer, else with how they travelled. */
+export type CollectedArtifact =
+  | { readonly described: Omit<Artifact, 'delivery'>; readonly bytes: Buffer }
+  | { readonly described: Omit<Artifact, 'delivery'>; readonly delivery: Exclude<Delivery, { via: 'inline' }> };
 
 /** What collecting needs. */
-export interface Collection {
+export interface Collection extends Omit<ResultWishes, 'format'> {
   readonly listed: ListedOutputs;
   readonly locate: LocateFile;
-  /** Class of a node in the submitted workflow. */
-  readonly classOf: (node: string) => string;
-  /** Turns the name of a file on the worker into the one that the caller expects. */
-  readonly callerName: (file: OutputFile) => { readonly name: string; readonly subfolder: string };
-  readonly metadata: 'strip' | 'keep';
+  /** Default: as ComfyUI wrote them. */
+  readonly format?: ResultWishes['format'];
   /** Largest envelope, bytes. */
   readonly limitBytes: number;
   readonly signal: AbortSignal;
+  /** Ways besides the answer. Without them a result that doesn't fit is refused. */
+  readonly delivery?: {
+    readonly places: DeliveryPlaces;
+    readonly request: DeliveryRequest;
+    /** Ends the delivery; by default `signal` does. */
+    readonly signal?: AbortSignal;
+    /** A way failed and the next one is tried. */
+    readonly onFailure: (via: string, error: ComfyRunpodError) => void;
+  };
 }
 
-/** Everything that a run put out, in memory. */
+/** Everything that a run put out. */
 export interface CollectedOutputs {
   readonly artifacts: readonly CollectedArtifact[];
   readonly values: readonly ValueOutput[];
 }
 
-/** JSON around one artifact: names, hash, types. Measured generously. */
-const describedBytes = 1_024;
-
-/** Finds, reads and describes all files. Throws `RESULT_TOO_LARGE` before it reads any when they can't fit. */
+/** Finds all files and reads or delivers them. Throws `RESULT_TOO_LARGE` when nothing carries them, or what the last way threw. */
 export async function collectOutputs(collection: Collection): Promise<CollectedOutputs> {
-  const { listed, locate, classOf, signal } = collection;
+  const { listed, locate, classOf, signal, limitBytes } = collection;
   const values = listed.values.map((value) => ({ ...value, classType: classOf(value.node) }));
-  const found: { file: OutputFile; at: FoundFile }[] = [];
-  for (const file of listed.files) found.push({ file, at: await locate(file, signal) });
-  assertFits(found, values, collection.limitBytes);
-  const artifacts: CollectedArtifact[] = [];
-  for (const { file, at } of found) artifacts.push(describe(file, await at.read(signal), collection));
-  return { artifacts, values };
+  const outputs: LocatedOutput[] = [];
+  for (const file of listed.files) outputs.push({ file, found: await locate(file, signal) });
+  const wishes = { ...collection, format: collection.format ?? {} };
+  const kind = collection.delivery?.request.destination.kind ?? 'inline';
+  const room = limitBytes - Buffer.byteLength(JSON.stringify(values));
+  if (kind === 'inline' || kind === 'auto' || outputs.length === 0) {
+    const inline = room < 0 ? undefined : await fitInline(outputs, wishes, room, signal);
+    if (inline) return { artifacts: inline.map(collectedInline), values };
+  }
+  const raw = outputs.reduce((sum, { found }) => sum + found.size, 0);
+  const encoded = outputs.reduce((sum, { found }) => sum + inlineBytes(found.size), 0) + limitBytes - room;
+  const refusal = tooLarge(encoded, limitBytes, outputs.length, raw);
+  if (!collection.delivery || kind === 'inline' || room < 0) throw refusal;
+  const reason = kind === 'auto' ? 'too large for the answer' : 'the job asked for it';
+  return { artifacts: await deliver(collection.delivery, outputs, wishes, { raw, reason, refusal }, signal), values };
 }
 
-function assertFits(
-  found: readonly { file: OutputFile; at: FoundFile }[],
-  values: readonly ValueOutput[],
-  limitBytes: number,
-): void {
-  const raw = found.reduce((sum, { at }) => sum + at.size, 0);
-  const encoded = found.reduce((sum, { at }) => sum + base64EncodedLength(at.size) + describedBytes, 0);
-  const total = encoded + Buffer.byteLength(JSON.stringify(values));
-  if (total <= limitBytes) return;
-  throw tooLarge(total, limitBytes, found.length, raw);
+async function deliver(
+  { places, request, onFailure, ...given }: NonNullable<Collection['delivery']>,
+  outputs: readonly LocatedOutput[],
+  wishes: ResultWishes,
+  why: { readonly raw: number; readonly reason: string; readonly refusal: ComfyRunpodError },
+  signal: AbortSignal,
+): Promise<readonly CollectedArtifact[]> {
+  const sent = await descend(
+    openRungs(places, request),
+    {
+      count: outputs.length,
+      bytes: why.raw,
+      reason: why.reason,
+      refusal: why.refusal,
+      onFailure,
+      prepare(index, live) {
+        const output = outputs[index];
+        if (!output) throw new RangeError('no such output');
+        return prepareArtifact(output.file, output.found, wishes, live);
+      },
+    },
+    given.signal ?? signal,
+  );
+  return sent.map(({ described, sha256, delivery }) => ({ described: { ...described, sha256 }, delivery }));
+}
+
+function collectedInline({ described, bytes }: MadeArtifact): CollectedArtifact {
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { bytes, described: { ...described, sha256 } };
 }
 
 /** The error for a result over the limit, with the sizes and what to do. */
@@ -77,26 +103,4 @@ export function tooLarge(total: number, limitBytes: number, files: number, rawBy
     `The result takes ${mib(total)} as base64 (${files} files, ${mib(rawBytes)}); the limit of this job is ${mib(limitBytes)}.`,
     { details: { resultBytes: total, limitBytes, files, rawBytes } },
   );
-}
-
-function describe(file: OutputFile, raw: Buffer, collection: Collection): CollectedArtifact {
-  const contentType = sniffContentType(raw, file.filename);
-  const { bytes, metadata } =
-    collection.metadata === 'strip' ? stripMetadata(raw, contentType) : { bytes: raw, metadata: 'kept' as const };
-  return {
-    bytes,
-    described: {
-      ...collection.callerName(file),
-      type: file.type,
-      node: file.node,
-      classType: collection.classOf(file.node),
-      key: file.key,
-      index: file.index,
-      kind: artifactKind(contentType),
-      contentType,
-      size: bytes.length,
-      sha256: createHash('sha256').update(bytes).digest('hex'),
-      metadata,
-    },
-  };
 }

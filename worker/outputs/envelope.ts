@@ -1,4 +1,4 @@
-/** Builds the result envelope as text whose length is known, with the files in it as base64 that is made while it is sent. */
+/** Builds the result envelope as text whose length is known, with the files that travel in it as base64 made while it is sent. */
 import { contractVersion, type Receipt, type ResultEnvelope } from '../../shared/index.ts';
 import type { JsonBody } from '../types.ts';
 import type { CollectedOutputs } from './collect.ts';
@@ -9,9 +9,10 @@ export function buildEnvelope(status: ResultEnvelope['status'], outputs: Collect
   const head = { kind: 'comfy-runpod/result', contract: contractVersion, status };
   const parts: BodyPart[] = [`${opened(head)},"artifacts":[`];
   for (const [i, artifact] of outputs.artifacts.entries()) {
-    parts.push(`${i === 0 ? '' : ','}${opened(artifact.described)},"delivery":{"via":"inline","data":"`);
-    parts.push({ base64: artifact.bytes });
-    parts.push('"}}');
+    parts.push(`${i === 0 ? '' : ','}${opened(artifact.described)},"delivery":`);
+    if ('bytes' in artifact) {
+      parts.push(`{"via":"inline","reason":"it fits into the answer","data":"`, { base64: artifact.bytes }, '"}}');
+    } else parts.push(`${JSON.stringify(artifact.delivery)}}`);
   }
   parts.push(`],"values":${JSON.stringify(outputs.values)},"receipt":${JSON.stringify(receipt)}}`);
   return createJsonBody(parts);

@@ -9,6 +9,8 @@ export interface DeliveredJob {
   readonly executionTimeoutMs?: number;
   /** `policy.ttl` in milliseconds, when it came along. */
   readonly ttlMs?: number;
+  /** `s3Config` as it came: where the caller wants results. Holds keys; read where it is used, never logged. */
+  readonly s3Config?: unknown;
   /** Prefix of the job's log lines, when it belongs to a batch. */
   readonly batchId?: string;
 }
@@ -27,6 +29,7 @@ const jobSchema = z.object({
   input: z.unknown().optional(),
   policy: z.object({ executionTimeout: positive, ttl: positive }).nullish().catch(undefined),
   batchId: z.string().max(512).optional().catch(undefined),
+  s3Config: z.unknown().optional(),
 });
 
 /** Reads a decoded 200 answer: one object or an array of them; null, numbers and strings mean no job. */
@@ -40,7 +43,7 @@ export function readDelivery(value: unknown): Delivery {
       problems.push(isObject(element) ? 'a job without a usable id' : 'an element that is not an object');
       continue;
     }
-    const { id, input, policy, batchId } = parsed.data;
+    const { id, input, policy, batchId, s3Config } = parsed.data;
     jobs.push({
       id,
       // The platform drops empty inputs (§1.3); such a job must still be answered, so it runs with {}.
@@ -48,6 +51,7 @@ export function readDelivery(value: unknown): Delivery {
       ...(policy?.executionTimeout !== undefined && { executionTimeoutMs: policy.executionTimeout }),
       ...(policy?.ttl !== undefined && { ttlMs: policy.ttl }),
       ...(batchId !== undefined && { batchId }),
+      ...(s3Config !== undefined && s3Config !== null && { s3Config }),
     });
   }
   return { jobs, problems };

@@ -5,16 +5,21 @@
  * 1. The progress channel is closed before the final post starts.
  * 2. A body over the limit is never sent. Its place takes an error report that says the size and the limit.
  * 3. A refused body (400, 413) is followed by exactly one small error report.
+ * 4. Chunks (§2.11) go out one after the other; after the first of them job-done says isStream=true.
+ * 5. A result that RunPod doesn't take, or not before the worker ends, is kept where the worker has a place; what RunPod and the log are
+ *    told says where. The result of a job that RunPod stopped or forgot is kept by nobody.
  */
 import {
   ComfyRunpodError,
   type ErrorOrigin,
   errorToWire,
+  isComfyRunpodError,
   limits,
   type ProgressEvent,
   packageVersion,
 } from '../../shared/index.ts';
 import type { JobOutcome, JsonBody, Logger } from '../types.ts';
+import { postChunk } from './chunk-post.ts';
 import type { DeliveredJob } from './delivered-job.ts';
 import { jobDoneBody } from './job-done-body.ts';
 import { openProgressChannel } from './progress-channel.ts';
@@ -33,9 +38,18 @@ export interface ReportResult {
   readonly bytes: number;
 }
 
+/** Keeps a result that can't be delivered and says where. Undefined: nowhere. Never throws. */
+export type KeepResult = (
+  jobId: string,
+  body: JsonBody,
+  signal: AbortSignal,
+) => Promise<{ readonly where: string; readonly name: string } | undefined>;
+
 /** The way back for one job. */
 export interface JobReport {
   progress(event: ProgressEvent): void;
+  /** Posts a value to /stream, after all earlier ones; resolves once RunPod has it. Throws a coded error. Absent: RunPod gave no address. */
+  readonly chunk?: (body: JsonBody, signal: AbortSignal) => Promise<void>;
   /** Ends progress without posting a result: for a stopped job. */
   abandon(): Promise<void>;
   /** Ends progress and posts the outcome. Never throws. */
@@ -57,8 +71,9 @@ export function createReporter(parts: {
   readonly config: RunpodConfig;
   readonly urls: RunpodUrls;
   readonly transport: Transport;
+  readonly keepResult?: KeepResult;
 }): Reporter {
-  const { config, urls, transport } = parts;
+  const { config, urls, transport, keepResult } = parts;
   const timings = timingsOf(config);
   const origin: ErrorOrigin = {
     workerId: config.podId ?? 'unknown',
@@ -70,17 +85,34 @@ export function createReporter(parts: {
       const url = urls.done(job.id);
       const shared = { transport, url, jobId: job.id, timings, logger };
       const progress = openProgressChannel(shared);
-      const horizonMs = job.ttlMs ?? timings.resultHorizonMs;
+      const horizonMs = Math.min(job.ttlMs ?? Number.POSITIVE_INFINITY, timings.resultHorizonMs);
+      const streamUrl = urls.stream(job.id);
+      let streamed = false;
       return {
         progress: (event) => progress.offer(event),
+        ...(streamUrl !== undefined && {
+          chunk(body: JsonBody, chunkSignal: AbortSignal) {
+            streamed = true;
+            const live = AbortSignal.any([signal, chunkSignal]);
+            return postChunk(body, { ...shared, url: streamUrl, signal: live, horizonMs });
+          },
+        }),
         abandon: () => progress.close(),
         async finish(outcome, { stopPod }) {
           await progress.close();
-          return new FinalPost(outcome, stopPod, origin, { ...shared, signal, horizonMs }).send();
+          const options = { ...shared, url: urls.done(job.id, streamed), signal, horizonMs };
+          return new FinalPost(outcome, stopPod, origin, options, keepResult).send();
         },
       };
     },
   };
+}
+
+/** How long keeping a result may take; at a shutdown little time is left. */
+const keepMs = 20_000;
+
+function isShutdown(reason: unknown): boolean {
+  return isComfyRunpodError(reason) && reason.code === 'WORKER_SHUTDOWN';
 }
 
 /** One final post and, when it is refused, its substitute. */
@@ -90,8 +122,16 @@ class FinalPost {
   readonly #origin: ErrorOrigin;
   readonly #options: DeliveryOptions;
   readonly #limit: number;
+  readonly #keep: KeepResult | undefined;
 
-  constructor(outcome: PostedOutcome, stopPod: boolean, origin: ErrorOrigin, options: DeliveryOptions) {
+  constructor(
+    outcome: PostedOutcome,
+    stopPod: boolean,
+    origin: ErrorOrigin,
+    options: DeliveryOptions,
+    keep: KeepResult | undefined,
+  ) {
+    this.#keep = keep;
     this.#outcome = outcome;
     this.#stopPod = stopPod;
     this.#origin = origin;
@@ -113,7 +153,7 @@ class FinalPost {
       case 'gone':
       case 'expired':
       case 'aborted':
-        return this.#lost(result);
+        return this.#lost(result, await this.#keepUndelivered(result));
     }
   }
 
@@ -127,8 +167,9 @@ class FinalPost {
   }
 
   /** Posts `why` alone. A job that had failed anyway keeps its own error: it says more than the trouble with its delivery. */
-  async #substitute(why: ComfyRunpodError): Promise<ReportResult> {
+  async #substitute(reason: ComfyRunpodError): Promise<ReportResult> {
     const outcome = this.#outcome;
+    const why = await this.#withPlace(reason);
     const error =
       outcome.kind === 'failed'
         ? new ComfyRunpodError(outcome.error.code, outcome.error.message, {
@@ -145,11 +186,42 @@ class FinalPost {
     return result.kind === 'delivered' ? { delivered: 'report', bytes: body.byteLength } : this.#lost(result);
   }
 
-  #lost(result: DeliveryOutcome): ReportResult {
+  /** The error with where the result is kept, when it is. */
+  async #withPlace(why: ComfyRunpodError): Promise<ComfyRunpodError> {
+    const kept = await this.#keepOutput();
+    if (!kept) return why;
+    return new ComfyRunpodError(why.code, why.message, {
+      details: { ...why.details, keptIn: kept.where, keptAs: kept.name },
+      nextStep: `The worker kept the result: it is in the ${kept.where} as ${kept.name}. ${why.nextStep}`,
+    });
+  }
+
+  #keepOutput(): ReturnType<KeepResult> {
+    const { jobId } = this.#options;
+    const { output } = this.#outcome;
+    if (!output || !this.#keep) return Promise.resolve(undefined);
+    return this.#keep(jobId, output, AbortSignal.timeout(keepMs));
+  }
+
+  /** Only for results that somebody still waits for. */
+  #keepUndelivered(result: DeliveryOutcome): ReturnType<KeepResult> {
+    const ended = result.kind === 'expired' || (result.kind === 'aborted' && isShutdown(this.#options.signal.reason));
+    return ended ? this.#keepOutput() : Promise.resolve(undefined);
+  }
+
+  #lost(result: DeliveryOutcome, kept?: { readonly where: string; readonly name: string }): ReportResult {
     const { logger } = this.#options;
+    if (kept) {
+      logger.error(
+        { code: 'RESULT_UNDELIVERED', ending: result.kind, keptIn: kept.where, keptAs: kept.name },
+        'RunPod has no result of the job; it is kept.',
+      );
+      return { delivered: 'nothing', bytes: 0 };
+    }
     const status = 'status' in result ? { status: result.status } : {};
     if (result.kind === 'gone') logger.warn(status, 'RunPod no longer knows the job; its result is dropped.');
-    else if (result.kind === 'aborted') logger.info({}, 'The result is not posted: the job was stopped.');
+    else if (result.kind === 'aborted' && !isShutdown(this.#options.signal.reason))
+      logger.info({}, 'The result is not posted: the job was stopped.');
     else
       logger.error({ code: 'RESULT_UNDELIVERED', ending: result.kind, ...status }, 'RunPod has no result of the job.');
     return { delivered: 'nothing', bytes: 0 };

@@ -9,6 +9,8 @@ export interface RunpodConfig {
   readonly takeTemplate: string;
   /** Template of job-done, for results and progress. */
   readonly doneTemplate: string;
+  /** Template of job-stream. Without it results don't travel in chunks. */
+  readonly streamTemplate?: string;
   /** Template of the heartbeat. Without it none is sent. */
   readonly pingTemplate?: string;
   /** Sent as it is in `Authorization`, without `Bearer`. */

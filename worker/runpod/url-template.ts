@@ -10,8 +10,10 @@ export interface RunpodUrls {
   take(freeSlots: number, jobInProgress: boolean): string;
   /** job-stop, or undefined when it can't be derived from the take template. */
   readonly stop: string | undefined;
-  /** job-done of one job, for its progress and its result. */
-  done(jobId: string): string;
+  /** job-done of one job, for its progress and its result. `streamed`: the result followed chunks (§2.10). */
+  done(jobId: string, streamed?: boolean): string;
+  /** job-stream of one job, or undefined when RunPod gave no template (§2.11). */
+  stream(jobId: string): string | undefined;
 }
 
 /** Replaces `$NAME` placeholders whose name `values` knows; others stay as they are. Longer names win: `$IDENTITY` is not `$ID`. */
@@ -26,7 +28,9 @@ export function appendQuery(url: string, pair: string): string {
 }
 
 /** Makes the addresses of one worker. */
-export function buildUrls(config: Pick<RunpodConfig, 'takeTemplate' | 'doneTemplate' | 'workerId'>): RunpodUrls {
+export function buildUrls(
+  config: Pick<RunpodConfig, 'takeTemplate' | 'doneTemplate' | 'streamTemplate' | 'workerId'>,
+): RunpodUrls {
   const worker = encodeURIComponent(config.workerId);
   const take = fillTemplate(config.takeTemplate, { ID: worker, RUNPOD_POD_ID: worker });
   return {
@@ -37,8 +41,14 @@ export function buildUrls(config: Pick<RunpodConfig, 'takeTemplate' | 'doneTempl
       return appendQuery(appendQuery(batch, `batch_size=${freeSlots}`), flag);
     },
     stop: take.includes('/job-take/') ? take.replace('/job-take/', '/job-stop/') : undefined,
-    done(jobId) {
+    done(jobId, streamed = false) {
       const url = fillTemplate(config.doneTemplate, { RUNPOD_POD_ID: worker, ID: encodeURIComponent(jobId) });
+      return appendQuery(url, `isStream=${streamed}`);
+    },
+    stream(jobId) {
+      if (config.streamTemplate === undefined) return undefined;
+      const url = fillTemplate(config.streamTemplate, { RUNPOD_POD_ID: worker, ID: encodeURIComponent(jobId) });
+      // The flag is never set on chunks (§2.11).
       return appendQuery(url, 'isStream=false');
     },
   };

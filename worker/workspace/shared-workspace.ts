@@ -99,7 +99,13 @@ class SharedJobFiles implements JobFiles {
     const giveUpAt = Date.now() + limits.outputSettleMs;
     for (;;) {
       const size = await sizeOf(absolute);
-      if (size !== undefined && size > 0) return { size, read: (readSignal) => readWhole(absolute, size, readSignal) };
+      if (size !== undefined && size > 0) {
+        return {
+          size,
+          read: (readSignal) => readPart(absolute, size, 0, size, readSignal),
+          readRange: (position, length, readSignal) => readPart(absolute, size, position, length, readSignal),
+        };
+      }
       if (Date.now() >= giveUpAt) {
         const what = size === 0 ? 'is empty' : 'does not exist';
         throw new ComfyRunpodError('OUTPUT_MISSING', `A file that ComfyUI named ${what}.`);
@@ -172,20 +178,27 @@ async function sizeOf(absolute: string): Promise<number | undefined> {
   return stats.size;
 }
 
-async function readWhole(absolute: string, size: number, signal: AbortSignal): Promise<Buffer> {
+/** Reads a part of a file that must still have `size` bytes. */
+async function readPart(
+  absolute: string,
+  size: number,
+  from: number,
+  length: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
   signal.throwIfAborted();
   const handle = await open(absolute, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
     throw new ComfyRunpodError('OUTPUT_MISSING', 'A file that ComfyUI named can not be read.', { cause: error });
   });
   try {
-    const bytes = Buffer.allocUnsafeSlow(size);
-    let position = 0;
-    while (position < size) {
-      const { bytesRead } = await handle.read(bytes, position, size - position, position);
+    const bytes = Buffer.allocUnsafeSlow(length);
+    let done = 0;
+    while (done < length) {
+      const { bytesRead } = await handle.read(bytes, done, length - done, from + done);
       if (bytesRead === 0) break;
-      position += bytesRead;
+      done += bytesRead;
     }
-    if (position !== size || (await handle.stat()).size !== size) {
+    if (done !== length || (await handle.stat()).size !== size) {
       throw new ComfyRunpodError('OUTPUT_MISSING', 'A file that ComfyUI named changed while it was read.');
     }
     return bytes;

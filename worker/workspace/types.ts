@@ -30,6 +30,8 @@ export interface LocatedFile {
   readonly size: number;
   /** Reads all of it. Throws `OUTPUT_MISSING` when it is not `size` bytes any more. */
   read(signal: AbortSignal): Promise<Buffer>;
+  /** Reads `length` bytes from `position`. Throws likewise. Absent where files only come as a whole. */
+  readonly readRange?: (position: number, length: number, signal: AbortSignal) => Promise<Buffer>;
 }
 
 /** What was wiped and what was left. */
@@ -39,6 +41,8 @@ export interface WipeReport {
   readonly bytes: number;
   /** Relative names of what is still there, each with its folder first. */
   readonly kept: readonly string[];
+  /** Input files that stay because a job asked for them to be held for later jobs; absent when there are none. */
+  readonly held?: number;
 }
 
 /** The files of one job. */

@@ -70,7 +70,11 @@ export class HttpChannel {
         headersTimeout: 0,
         bodyTimeout: 0,
       });
-      const bytes = await readBoundedBody(answer.body, limits.publicAnswerBytes);
+      const bytes = await readBoundedBody(
+        answer.body,
+        // What was streamed and not read yet comes in one answer.
+        call.operation === 'stream' ? limits.streamAnswerBytes : limits.publicAnswerBytes,
+      );
       const text = bytes.toString('utf8');
       if (answer.statusCode < 200 || answer.statusCode > 299) {
         const retryAfter = answer.headers['retry-after'];

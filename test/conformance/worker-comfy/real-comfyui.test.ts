@@ -11,6 +11,7 @@ import type { JobOutcome, JobRunner } from '../../../worker/types.ts';
 import { createRemoteWorkspace, createSharedWorkspace, type Workspace } from '../../../worker/workspace/index.ts';
 import { pictureDifference, readPixels } from '../../support/compare-pictures.ts';
 import { readBody, recordingLogger } from '../../support/driver-bench.ts';
+import { inlineData } from '../../support/inline-data.ts';
 
 const goldens = join(import.meta.dirname, '../../fixtures/comfyui/goldens');
 const { COMFY_URL: url, COMFY_INPUT_DIR: input, COMFY_OUTPUT_DIR: output, COMFY_TEMP_DIR: temp } = process.env;
@@ -98,7 +99,7 @@ describe.skipIf(url === undefined)(title, () => {
           one.outputs.map(({ filename, subfolder, type }) => ({ filename, subfolder, type })),
         );
         for (const [index, artifact] of artifacts.entries()) {
-          const actual = await readPixels(Buffer.from(artifact.delivery.data, 'base64'));
+          const actual = await readPixels(Buffer.from(inlineData(artifact), 'base64'));
           const expected = await readPixels(join(goldens, one.outputs[index]?.file ?? ''));
           expect([actual.width, actual.height]).toEqual([expected.width, expected.height]);
           expect(pictureDifference(actual, expected).mean).toBeLessThan(largestMeanDifference);

@@ -10,6 +10,7 @@ import {
   startDriverBench,
   tinyPng,
 } from '../../support/driver-bench.ts';
+import { inlineData } from '../../support/inline-data.ts';
 
 const both = ['shared', 'remote'] as const;
 
@@ -143,14 +144,14 @@ describe('results', () => {
     const bench = await startDriverBench();
     const files = [{ name: 'a.png', data: tinyPng }];
     const [stripped] = completed(await bench.run({ workflow: loadedPicture('a.png'), files })).artifacts;
-    const bytes = Buffer.from(stripped?.delivery.data ?? '', 'base64');
+    const bytes = Buffer.from(inlineData(stripped), 'base64');
     expect(stripped?.size).toBe(bytes.length);
     expect(stripped?.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
     expect(stripped?.metadata).toBe('stripped');
     expect(bytes.includes('tEXt')).toBe(false);
     const kept = completed(await bench.run({ workflow: loadedPicture('a.png'), files, metadata: 'keep' })).artifacts[0];
     expect(kept?.metadata).toBe('kept');
-    expect(Buffer.from(kept?.delivery.data ?? '', 'base64').includes('tEXt')).toBe(true);
+    expect(Buffer.from(inlineData(kept), 'base64').includes('tEXt')).toBe(true);
   });
 
   it.each(both)('refuses a result over the limit before it reads a byte of it: %s', async (workspace) => {

@@ -21,6 +21,7 @@ import {
   sampleResult,
   testFernetKey,
 } from '../../support/dialects.ts';
+import { inlineData } from '../../support/inline-data.ts';
 
 const [film, red, blue] = sampleFiles.map((file) => file.toString('base64'));
 const failure = new ComfyRunpodError('NODE_FAILED', 'Node 9 failed.', {
@@ -70,7 +71,7 @@ describe('an answer in any dialect', () => {
 describe('our own answer', () => {
   it('is the result envelope', async () => {
     const envelope = readResultEnvelope(await answerTo('canonical'));
-    expect(envelope?.artifacts.map((artifact) => artifact.delivery.data)).toEqual([film, red, blue]);
+    expect(envelope?.artifacts.map((artifact) => inlineData(artifact))).toEqual([film, red, blue]);
     expect(envelope?.values).toEqual(sampleResult.values);
   });
 });

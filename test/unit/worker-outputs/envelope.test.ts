@@ -80,7 +80,12 @@ describe('the envelope', () => {
     const text = await textOf(body);
     expect(Buffer.byteLength(text)).toBe(body.byteLength);
     const read = readResultEnvelope(JSON.parse(text));
-    expect(read?.artifacts).toEqual(artifacts.map(() => ({ ...described, delivery: { via: 'inline', data: 'YWJj' } })));
+    expect(read?.artifacts).toEqual(
+      artifacts.map(() => ({
+        ...described,
+        delivery: { via: 'inline', data: 'YWJj', reason: 'it fits into the answer' },
+      })),
+    );
     expect(read?.values).toEqual(values);
     expect(read?.receipt).toEqual(receipt);
   });

@@ -1,4 +1,4 @@
-/** Phase 5: what the run put out is read into memory. A run that failed still delivers what it made before. */
+/** Phase 5: what the run put out is read into memory, or delivered another way. A run that failed still delivers what it made before. */
 import { ComfyRunpodError, compareNodeIds, type JobInput } from '../../../shared/index.ts';
 import type { Execution } from '../../comfy/index.ts';
 import {
@@ -10,6 +10,7 @@ import {
 } from '../../outputs/index.ts';
 import type { GraphPlan } from '../plan-graph.ts';
 import { callerName, selectOutputs, submittedNode, undelivered } from '../select-outputs.ts';
+import { deliveryRequest } from './delivery-request.ts';
 import { cleanUpMs, type Ended, type JobRun } from './job-run.ts';
 
 /** Bytes around the envelope in a job-done body. */
@@ -82,8 +83,17 @@ async function read(
       classOf: (node) => workflow[submittedNode(node, workflow)]?.class_type ?? 'unknown',
       callerName: (file) => callerName(file, run.folders),
       metadata,
+      ...(run.input.output && { format: run.input.output }),
       limitBytes,
       signal,
+      delivery: {
+        places: run.support.delivery ?? {},
+        request: deliveryRequest(run),
+        // A result that is there is delivered even when the job's own time is over; only a stopped job ends it.
+        signal: run.context.signal,
+        onFailure: (via, { code, details }) =>
+          run.logger.warn({ via, code, ...details }, 'A way for the result failed'),
+      },
     }),
   );
   if (metadata === 'strip') {

@@ -11,7 +11,7 @@ export function concludeJob(run: JobRun, ended: Ended, wipe: WipeReport): JobOut
   const { context, ledger } = run;
   if (context.signal.aborted) return { kind: 'cancelled' };
   const refresh = run.input.refresh === true ? { refresh: true } : {};
-  ledger.bytesOut = collected?.artifacts.reduce((sum, artifact) => sum + artifact.bytes.length, 0) ?? 0;
+  ledger.bytesOut = collected?.artifacts.reduce((sum, artifact) => sum + artifact.described.size, 0) ?? 0;
   if (failure) {
     const output = collected && envelope(run, 'partial', collected, wipe);
     return { kind: 'failed', error: failure, ...(output && { output }), ...refresh };

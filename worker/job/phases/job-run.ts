@@ -1,8 +1,8 @@
 /** What the phases of one job share. Each phase is one file beside this one; {@link file://./../run-job.ts} puts them in order. */
 import type { ComfyRunpodError, JobInput } from '../../../shared/index.ts';
 import type { ComfyConnection } from '../../comfy/index.ts';
-import type { CollectedOutputs } from '../../outputs/index.ts';
-import type { Logger, RunContext } from '../../types.ts';
+import type { CollectedOutputs, DeliveryPlaces } from '../../outputs/index.ts';
+import type { Logger, RunContext, RunnerJob } from '../../types.ts';
 import type { JobFiles, Workspace } from '../../workspace/index.ts';
 import type { ComfyLane } from '../comfy-lane.ts';
 import { type BudgetDeadline, jobBudget, startBudget } from '../job-budget.ts';
@@ -19,6 +19,8 @@ export interface JobSupport {
   readonly workerId: string;
   /** Default of `limits.stallMs` of a job, milliseconds. */
   readonly stallMs: number;
+  /** Where results go that don't fit into the answer. */
+  readonly delivery?: DeliveryPlaces;
   /** What graphs may be. */
   readonly policy?: GraphPolicy;
   /** The places of all jobs of this worker in ComfyUI. */
@@ -31,6 +33,7 @@ export interface JobSupport {
 export interface JobRun {
   readonly support: JobSupport;
   readonly logger: Logger;
+  readonly job: RunnerJob;
   readonly input: JobInput;
   readonly context: RunContext;
   readonly ledger: JobLedger;
@@ -54,11 +57,18 @@ export interface Ended {
 export const cleanUpMs = 10_000;
 
 /** Opens the files, the notes, the clocks and the progress of an admitted job. Dispose `budget`. */
-export function openJobRun(support: JobSupport, logger: Logger, input: JobInput, context: RunContext): JobRun {
+export function openJobRun(
+  support: JobSupport,
+  logger: Logger,
+  job: RunnerJob,
+  input: JobInput,
+  context: RunContext,
+): JobRun {
   const ledger = new JobLedger(context.takenAt);
   const files = support.workspace.openJob();
   const progress = new ProgressReporter(context.onProgress, ledger.startedAt);
   progress.useWorkflow(input.workflow);
   const budget = startBudget(jobBudget(input, context), context.signal);
-  return { support, logger, input, context, ledger, files, progress, budget, folders: [files.folder], asides: [] };
+  const folders = [files.folder];
+  return { support, logger, job, input, context, ledger, files, progress, budget, folders, asides: [] };
 }

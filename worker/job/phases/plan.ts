@@ -1,5 +1,7 @@
 /** Phase 2: waits for ComfyUI and checks the workflow against it. Nothing is written or posted. */
+import { assertDestination } from '../../outputs/index.ts';
 import { type GraphPlan, planGraph } from '../plan-graph.ts';
+import { deliveryRequest } from './delivery-request.ts';
 import type { JobRun } from './job-run.ts';
 
 /** Plans the job's graph. Throws what `ComfyConnection.ready` and {@link planGraph} throw. */
@@ -8,7 +10,8 @@ export async function planJob(run: JobRun, signal: AbortSignal): Promise<GraphPl
 }
 
 async function plan(run: JobRun, signal: AbortSignal): Promise<GraphPlan> {
-  const { comfy } = run.support;
+  const { comfy, delivery } = run.support;
+  assertDestination(delivery ?? {}, deliveryRequest(run));
   const server = await comfy.ready(signal);
   run.ledger.comfyVersion = server.version;
   const names = Object.values(run.input.workflow).map((node) => node.class_type);
