@@ -1,6 +1,7 @@
 /** A job that is taken ahead of time is staged and queued behind the one that runs, and comes to no harm by it. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { JobHandle } from '../../client/index.ts';
+import type { FaultInput } from '../../sandbox/comfyui/index.ts';
 import type { JobInputWire } from '../../shared/index.ts';
 import { readProgressEvent } from '../../shared/index.ts';
 import { until } from '../support/runpod-emulator.ts';
@@ -13,8 +14,13 @@ afterEach(async () => {
   stack = undefined;
 });
 
-async function start(prefetch: string): Promise<WholeStack> {
-  stack = await startWholeStack({ workers: 1, endpoint: { takeHoldMs: 2_000 }, environment: { PREFETCH: prefetch } });
+async function start(prefetch: string, faults: readonly FaultInput[] = []): Promise<WholeStack> {
+  stack = await startWholeStack({
+    workers: 1,
+    endpoint: { takeHoldMs: 2_000 },
+    environment: { PREFETCH: prefetch },
+    comfyFaults: () => faults,
+  });
   return stack;
 }
 
@@ -100,6 +106,39 @@ describe('PREFETCH=1', () => {
     ]);
     const receipt = results[1]?.kind === 'succeeded' ? results[1].envelope.receipt : undefined;
     expect(receipt?.timings.queueMs).toBeGreaterThan(1_000);
+  });
+});
+
+describe('a job that waits behind one in trouble', () => {
+  it('runs while the other, out of memory, waits its turn: memory is freed when nothing is in ComfyUI, and both succeed', async () => {
+    const running = await start('1', [{ kind: 'out-of-memory', classType: 'SaveImage' }]);
+    const first = await running.client.submit(sleepy(30, 20));
+    const second = await running.client.submit(sleepy(10, 20));
+    await until(waitsBehind(running));
+    const results = await Promise.all([first.wait(), second.wait()]);
+    expect(results.map((result) => ('error' in result ? result.error.message : result.kind))).toEqual([
+      'succeeded',
+      'succeeded',
+    ]);
+    const requests = (running.comfy[0]?.inspect.requestsSeen() ?? [])
+      .map(({ method, url }) => `${method} ${url}`)
+      .filter((line) => line === 'POST /prompt' || line === 'POST /free');
+    expect(requests).toEqual(['POST /prompt', 'POST /prompt', 'POST /free', 'POST /prompt']);
+  });
+
+  it('comes to a truthful end when ComfyUI dies under both, and the worker goes on', async () => {
+    const running = await start('1', [{ kind: 'crash', at: 'progress', restartAfterMs: 300 }]);
+    const first = await running.client.submit(sleepy(30, 20));
+    const second = await running.client.submit(sleepy(10, 20));
+    for (const result of await Promise.all([first.wait(), second.wait()])) {
+      if (result.kind === 'succeeded') expect(result.envelope.artifacts).toHaveLength(1);
+      else expect(result.error.code).toMatch(/^(COMFY_|PROMPT_LOST)/);
+    }
+    expect((await (await running.client.submit(sleepy(2, 5))).wait()).kind).toBe('succeeded');
+    await running.drain();
+    for (const folder of Object.values(running.comfy[0]?.directories ?? {})) {
+      expect(await filesBelow(folder)).toEqual([]);
+    }
   });
 });
 
