@@ -60,7 +60,7 @@ export const timingsSchema = z.object({
   bootMs: z.number().optional(),
   /** Waiting in ComfyUI's queue behind another job; a part of `runMs`. */
   queueMs: z.number().optional(),
-  /** Describing and encoding the result for delivery. */
+  /** Reading, stripping, hashing and encoding what was found, and delivering what doesn't fit into the answer; a part of `collectMs`. */
   encodeMs: z.number().optional(),
   wipeMs: z.number().optional(),
 });
