@@ -1,0 +1,142 @@
+// How results are made to fit and where else they go: packing without loss, bucket addresses, chunks put together.
+import { createHash, randomBytes } from 'node:crypto';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { ChunkCollector } from '../../../client/receiving/chunk-collector.ts';
+import type { Artifact } from '../../../shared/index.ts';
+import { describeBucket, readS3Config } from '../../../worker/outputs/delivery/bucket.ts';
+import { repackPng } from '../../../worker/outputs/delivery/encode-picture.ts';
+import { presignGet } from '../../../worker/outputs/delivery/presign-get.ts';
+import { collectOutputs } from '../../../worker/outputs/index.ts';
+
+const side = 256;
+
+/** A smooth picture, stored as ComfyUI never would: without compression. */
+function loosePng(channels: 1 | 3 | 4): Promise<Buffer> {
+  const pixels = Buffer.from(
+    { length: side * side * channels },
+    (_, i) => (((i / channels) % side) ^ (i >> 12)) & 0xff,
+  );
+  return sharp(pixels, { raw: { width: side, height: side, channels } })
+    .png({ compressionLevel: 0 })
+    .toBuffer();
+}
+
+describe('packing a PNG tighter', () => {
+  it.each([1, 3, 4] as const)('makes one of %i channels smaller and changes no pixel', async (channels) => {
+    const loose = await loosePng(channels);
+    const packed = await repackPng(loose);
+    expect(packed?.length).toBeLessThan(loose.length / 2);
+    expect(await sharp(packed).raw().toBuffer()).toEqual(await sharp(loose).raw().toBuffer());
+  });
+
+  it('leaves alone what would not get smaller, has 16 bits, or is no PNG', async () => {
+    const raw = { width: 64, height: 64, channels: 3 as const };
+    const tight = await sharp(randomBytes(64 * 64 * 3), { raw })
+      .png({ compressionLevel: 9, adaptiveFiltering: true })
+      .toBuffer();
+    expect(await repackPng(tight)).toBeUndefined();
+    const deep = await sharp(await loosePng(3))
+      .toColourspace('rgb16')
+      .png({ compressionLevel: 0 })
+      .toBuffer();
+    expect(await repackPng(deep)).toBeUndefined();
+    expect(await repackPng(randomBytes(1_000))).toBeUndefined();
+  });
+
+  const collect = (bytes: Buffer, limitBytes: number) =>
+    collectOutputs({
+      listed: {
+        files: [{ node: '9', key: 'images', index: 0, filename: 'a.png', subfolder: '', type: 'output' }],
+        values: [],
+      },
+      locate: async () => ({ size: bytes.length, read: async () => bytes }),
+      classOf: () => 'SaveImage',
+      callerName: ({ filename, subfolder }) => ({ name: filename, subfolder }),
+      metadata: 'strip',
+      limitBytes,
+      signal: new AbortController().signal,
+    });
+
+  it('happens only when it makes the result fit, and the artifact says so', async () => {
+    const loose = await loosePng(3);
+    const encoded = Math.ceil(loose.length / 3) * 4 + 1_024;
+    const asItWas = await collect(loose, encoded + 1_000);
+    expect(asItWas.artifacts[0]?.described).toMatchObject({ size: loose.length });
+    expect(asItWas.artifacts[0]?.described.encoding).toBeUndefined();
+    const packed = await collect(loose, encoded - 10_000);
+    expect(packed.artifacts[0]?.described.encoding).toMatchObject({ from: 'image/png', to: 'image/png' });
+    await expect(collect(randomBytes(100_000), 110_000)).rejects.toMatchObject({ code: 'RESULT_TOO_LARGE' });
+  });
+});
+
+describe('a bucket', () => {
+  const keys = { accessKeyId: 'a', secretAccessKey: 's' };
+
+  it.each([
+    ['https://s3.example.com', 'b', 'https://s3.example.com', 'b', 'us-east-1'],
+    ['https://s3.example.com/inpath', undefined, 'https://s3.example.com', 'inpath', 'us-east-1'],
+    ['https://mine.s3.eu-west-1.amazonaws.com', undefined, 'https://s3.eu-west-1.amazonaws.com', 'mine', 'eu-west-1'],
+    ['https://s3.us-west-2.amazonaws.com', 'b', 'https://s3.us-west-2.amazonaws.com', 'b', 'us-west-2'],
+  ])('at %s with the name %s is understood', (endpointUrl, name, endpoint, bucket, region) => {
+    expect(describeBucket({ endpointUrl, ...keys, ...(name !== undefined && { name }) })).toMatchObject({
+      endpoint,
+      bucket,
+      region,
+    });
+  });
+
+  it('without a name or a usable address is none', () => {
+    expect(describeBucket({ endpointUrl: 'https://s3.example.com', ...keys })).toBeUndefined();
+    expect(readS3Config({ accessId: 'a', accessSecret: 's', endpointUrl: 'file:///b/c' })).toBeUndefined();
+    expect(readS3Config('nonsense')).toBeUndefined();
+  });
+
+  it('gives signed addresses that live seven days at most and never hold the secret', () => {
+    const bucket = { endpoint: 'https://s3.example.com', bucket: 'b', region: 'us-east-1', ...keys };
+    const now = new Date('2026-01-02T03:04:05Z');
+    const { url, expiresAt } = presignGet(bucket, 'k/ü.png', 99 * 86_400, now);
+    expect(url).toContain('/b/k/%C3%BC.png?');
+    expect(new URL(url).searchParams.get('X-Amz-Expires')).toBe('604800');
+    expect(new URL(url).searchParams.get('X-Amz-Date')).toBe('20260102T030405Z');
+    expect(expiresAt).toBe('2026-01-09T03:04:05.000Z');
+    expect(presignGet({ ...bucket, secretAccessKey: 'other' }, 'k', 60, now).url).not.toBe(
+      presignGet(bucket, 'k', 60, now).url,
+    );
+  });
+});
+
+describe('chunks', () => {
+  const pieces = [randomBytes(300), randomBytes(300), randomBytes(7)];
+  const chunkOf = (index: number, data = pieces[index] ?? Buffer.alloc(0)) => ({
+    kind: 'comfy-runpod/chunk',
+    contract: 1,
+    transfer: 't',
+    artifact: 0,
+    index,
+    total: 3,
+    sha256: createHash('sha256')
+      .update(pieces[index] ?? '')
+      .digest('hex'),
+    data: data.toString('base64'),
+  });
+  const delivery = { via: 'chunked' as const, transfer: 't', chunks: 3, size: 607, reason: 'too large' };
+  const artifact = { node: '9', index: 0, delivery } as Artifact;
+
+  it('in any order and twice make the file', () => {
+    const collector = new ChunkCollector();
+    for (const index of [2, 0, 1, 1, 2]) collector.take(chunkOf(index));
+    const { delivery: whole } = collector.assemble(artifact, 0, delivery);
+    expect(whole.via === 'inline' && Buffer.from(whole.data, 'base64').equals(Buffer.concat(pieces))).toBe(true);
+  });
+
+  it.each([
+    ['is missing', [chunkOf(0), chunkOf(2)]],
+    ['is damaged', [chunkOf(0), chunkOf(1, randomBytes(300)), chunkOf(2)]],
+    ['belongs to another attempt', [chunkOf(0), { ...chunkOf(1), transfer: 'u' }, chunkOf(2)]],
+  ])('of which one %s are never taken for the file', (_how, chunks) => {
+    const collector = new ChunkCollector();
+    for (const chunk of chunks) collector.take(chunk);
+    expect(() => collector.assemble(artifact, 0, delivery)).toThrow(/Chunk 2 of 3/);
+  });
+});
