@@ -3,6 +3,7 @@ import path from 'node:path';
 import { ResourceStack } from '../shared/index.ts';
 import { type ComfyConnection, type ComfySource, connectComfy } from './comfy/index.ts';
 import type { ComfyConfig, WorkerConfig } from './config.ts';
+import { HeldInputs } from './inputs/index.ts';
 import { createJobRunner } from './job/index.ts';
 import { keepResult } from './outputs/index.ts';
 import type { KeepResult } from './runpod/index.ts';
@@ -11,7 +12,10 @@ import {
   chooseWorkspaceRoot,
   createRemoteWorkspace,
   createSharedWorkspace,
+  releaseFolderName,
+  takeFolderName,
   type Workspace,
+  wipeFile,
 } from './workspace/index.ts';
 
 /** A runner and what it holds. */
@@ -45,9 +49,11 @@ export const createRunner: RunnerFactory = async (config, logger, signal) => {
     await workspace.prepare();
     owned.defer(() => workspace.close());
     const swept = sweep(workspace, logger);
+    const store = folders['input'] === undefined ? undefined : holdInputs(folders['input'], logger, owned);
     const workerId = config.runpod?.workerId ?? 'local';
     const { stallTimeoutMs: stallMs, encryptionKey, image, results: delivery } = config;
     const jobs = createJobRunner({
+      inputs: { store },
       ...{ comfy, workspace, logger, workerId, stallMs, folders, delivery },
       policy: config.nodes,
       ...(encryptionKey !== undefined && { encryptionKey }),
@@ -77,6 +83,22 @@ async function open(config: WorkerConfig, logger: Logger, owned: ResourceStack):
     return { comfy, workspace: createSharedWorkspace(directories), folders: { ...directories } };
   }
   return openStarted(config.comfy, connect, logger);
+}
+
+/** The store of input files, in a folder of its own that ComfyUI reads from and a later worker would sweep. */
+function holdInputs(inputFolder: string, logger: Logger, owned: ResourceStack): HeldInputs {
+  const name = takeFolderName();
+  const store = new HeldInputs({
+    folder: path.join(inputFolder, name),
+    prefix: `${name}/`,
+    wipe: (file) => wipeFile(file, 0),
+    logger,
+  });
+  owned.defer(async () => {
+    await store.close();
+    releaseFolderName(name);
+  });
+  return store;
 }
 
 async function openStarted(

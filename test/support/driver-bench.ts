@@ -5,8 +5,8 @@ import { connect, type Socket } from 'node:net';
 import { type ComfyStandIn, type ComfyStandInOptions, startComfyStandIn } from '../../sandbox/comfyui/index.ts';
 import { type ProgressEvent, type ResultEnvelope, resultEnvelopeSchema } from '../../shared/index.ts';
 import { type ComfyConnection, type ComfyTimings, connectComfy } from '../../worker/comfy/index.ts';
-import { createJobRunner } from '../../worker/job/index.ts';
-import type { JobOutcome, JsonBody, Logger } from '../../worker/types.ts';
+import { createJobRunner, type JobRunnerOptions } from '../../worker/job/index.ts';
+import type { JobOutcome, JobRunner, JsonBody, Logger } from '../../worker/types.ts';
 import { createRemoteWorkspace, createSharedWorkspace, type Workspace } from '../../worker/workspace/index.ts';
 import { afterThisTest } from './runpod-emulator.ts';
 
@@ -127,6 +127,8 @@ export interface DriverBenchOptions {
   readonly sockets?: boolean;
   readonly timings?: Partial<ComfyTimings>;
   readonly stallMs?: number;
+  /** Where input files are held and how addresses are fetched, made from the stand-in's input folder. */
+  readonly inputs?: (inputFolder: string, logger: Logger) => JobRunnerOptions['inputs'];
 }
 
 /** How one job ended. */
@@ -151,6 +153,7 @@ export interface DriverBench {
   readonly comfy: ComfyConnection;
   readonly workspace: Workspace;
   readonly logger: RecordingLogger;
+  readonly runner: JobRunner;
   run(input: unknown, options?: RunOptions): Promise<RunResult>;
 }
 
@@ -181,17 +184,19 @@ export async function startDriverBench(options: DriverBenchOptions = {}): Promis
   await workspace.prepare();
   afterThisTest(() => workspace.close());
   const { stallMs } = options;
+  const inputs = options.inputs?.(standIn.directories.input, logger);
   const runner = createJobRunner({
     comfy,
     workspace,
     logger,
     workerId: 'worker-1',
     ...(stallMs !== undefined && { stallMs }),
+    ...(inputs && { inputs }),
   });
   const run = async (input: unknown, runOptions: RunOptions = {}): Promise<RunResult> => {
     const events: ProgressEvent[] = [];
     const outcome = await runner.run(
-      { id: 'job-1', input },
+      { id: 'job-1', input: inOurContract(input) },
       {
         signal: runOptions.signal ?? new AbortController().signal,
         ...(runOptions.executionTimeoutMs !== undefined && { executionTimeoutMs: runOptions.executionTimeoutMs }),
@@ -206,7 +211,7 @@ export async function startDriverBench(options: DriverBenchOptions = {}): Promis
     const envelope = output && resultEnvelopeSchema.parse(JSON.parse(await readBody(output)));
     return { outcome, envelope, events };
   };
-  return { standIn, proxy, comfy, workspace, logger, run };
+  return { standIn, proxy, comfy, workspace, logger, runner, run };
 }
 
 /** The error of a failed run. Throws when it did not fail. */
@@ -221,6 +226,11 @@ export function completed(result: RunResult): ResultEnvelope {
     throw new Error(`${result.outcome.error.code}: ${result.outcome.error.message}`);
   if (result.outcome.kind !== 'completed' || !result.envelope) throw new Error(`the job is ${result.outcome.kind}`);
   return result.envelope;
+}
+
+/** As our client sends it: without `contract` a job may be another worker's caller's. */
+function inOurContract(input: unknown): unknown {
+  return typeof input === 'object' && input !== null ? { contract: 1, ...input } : input;
 }
 
 type Node = { class_type: string; inputs: Record<string, unknown> };

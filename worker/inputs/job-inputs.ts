@@ -6,8 +6,7 @@
  * 3. Files that are sent and not to be held are not touched: staging them is the workspace's business.
  */
 import { createHash } from 'node:crypto';
-import pLimit from 'p-limit';
-import { ComfyRunpodError, type InputFile, limits, safeExtension } from '../../shared/index.ts';
+import { base64DecodedLength, ComfyRunpodError, type InputFile, limits, safeExtension } from '../../shared/index.ts';
 import { type FetchedInput, type FetchPolicy, fetchInput } from './fetch-input.ts';
 import type { HeldInputs, InputLease } from './held-inputs.ts';
 
@@ -66,6 +65,13 @@ export class JobInputs {
     this.#options = options;
   }
 
+  /** Throws `INPUT_NOT_HELD` when a file that the job names by hash is not there now: no need to wait for ComfyUI to know that. */
+  assertHeld(files: readonly InputFile[]): void {
+    const { store } = this.#options;
+    const missing = [...files.entries()].filter(([, file]) => 'held' in file && store?.has(file.sha256) !== true);
+    if (missing.length > 0) throw notHeld(missing.map(([index]) => index));
+  }
+
   /**
    * Gets the files whose names are in `used`. Throws `INPUT_NOT_HELD` with one issue per missing file, what {@link fetchInput} throws,
    * `FILE_EMPTY`, `FILE_HASH_MISMATCH`, `WORKSPACE_FULL`, `WORKSPACE_FAILED`, or the signal's reason.
@@ -85,6 +91,10 @@ export class JobInputs {
     for (const result of await this.#fetchAll(fetched, signal)) {
       if ('value' in result) placed.push(result);
       else inline.push(result);
+    }
+    // Files that are held for later make room for those that the workspace is about to write.
+    if (store && inline.length > 0 && store.stored.files > 0) {
+      await store.makeRoom(inline.reduce((sum, file) => sum + base64DecodedLength(file.data), 0));
     }
     const warnings =
       store || holdSeconds === undefined ? [] : ['The worker shares no disk with ComfyUI, so it holds no input files.'];
@@ -157,22 +167,21 @@ export class JobInputs {
   ): Promise<(PlacedInput | InlineInput)[]> {
     const first = new AbortController();
     const either = AbortSignal.any([signal, first.signal]);
-    const limited = pLimit(limits.inputFetches);
-    const results = await Promise.allSettled(
-      files.map((file) =>
-        limited(async () => {
-          try {
-            either.throwIfAborted();
-            return await this.#fetch(file, either);
-          } catch (error) {
-            first.abort(error);
-            throw error;
-          }
-        }),
-      ),
-    );
+    const results: (PlacedInput | InlineInput)[] = [];
+    const waiting = files.values();
+    const lane = async () => {
+      try {
+        for (const file of waiting) {
+          either.throwIfAborted();
+          results.push(await this.#fetch(file, either));
+        }
+      } catch (error) {
+        first.abort(error);
+      }
+    };
+    await Promise.all(Array.from({ length: limits.inputFetches }, lane));
     either.throwIfAborted();
-    return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    return results;
   }
 
   async #fetch(file: Extract<InputFile, { url: string }>, signal: AbortSignal): Promise<PlacedInput | InlineInput> {

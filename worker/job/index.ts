@@ -1,6 +1,7 @@
 /** One job through check, stage, run, collect, wipe; joins worker/comfy, worker/workspace and worker/outputs. */
 import { isAction } from '../../shared/index.ts';
 import type { ComfyConnection } from '../comfy/index.ts';
+import type { JobInputsOptions } from '../inputs/index.ts';
 import type { DeliveryPlaces } from '../outputs/index.ts';
 import type { JobRunner, Logger } from '../types.ts';
 import type { Workspace } from '../workspace/index.ts';
@@ -23,6 +24,8 @@ export interface JobRunnerOptions {
   readonly delivery?: DeliveryPlaces;
   /** What graphs may be. Default: all that ComfyUI can run, within `limits`. */
   readonly policy?: GraphPolicy;
+  /** Where input files are held for later jobs, and how addresses are fetched. Default: nothing is held, public hosts only. */
+  readonly inputs?: Pick<JobInputsOptions, 'store' | 'fetch'>;
   /** Text of ENCRYPTION_KEY, for encrypted requests. */
   readonly encryptionKey?: string;
   /** Name of the container image, for `describe`. */

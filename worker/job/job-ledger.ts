@@ -75,7 +75,13 @@ export class JobLedger {
       bytes: { in: this.bytesIn, out: this.bytesOut },
       ...(this.vram && { vram: this.vram }),
       cached: [...(last?.cached ?? [])],
-      wipe: { mode: wipe.mode, files: wipe.files, bytes: wipe.bytes, kept: [...wipe.kept] },
+      wipe: {
+        mode: wipe.mode,
+        files: wipe.files,
+        bytes: wipe.bytes,
+        kept: [...wipe.kept],
+        ...(wipe.held !== undefined && { held: wipe.held }),
+      },
       retries:
         Math.max(0, this.executions.length - 1) +
         this.executions.reduce((sum, execution) => sum + execution.retries, 0),

@@ -63,7 +63,7 @@ describe('a request of worker-comfyui', () => {
   it('may have base64 in lines, null images and keys that nobody reads', async () => {
     const lines = `${png.slice(0, 76)}\n${png.slice(76)}\r\n`;
     const { job } = await readJobRequest({ workflow, images: [{ name: 'cat.png', image: lines, type: 'image' }] });
-    expect(job.files?.[0]?.data).toBe(png);
+    expect(job.files?.[0]).toMatchObject({ data: png });
     const extra = await readJobRequest({ workflow, images: null, user: 'x' });
     expect(extra.warnings).toEqual(['Ignored unknown keys: "user".']);
   });
@@ -314,7 +314,7 @@ describe('a request of comfyui-api or of ComfyUI itself', () => {
     expect(job.workflow['1']?.inputs['image']).toBe('1-image.jpg');
     expect(job.workflow['3']?.inputs['image']).toBe('3-image.png');
     expect(job.files?.map((file) => file.name)).toEqual(['1-image.jpg', '3-image.png']);
-    expect(job.files?.[1]?.data).toBe(png);
+    expect(job.files?.[1]).toMatchObject({ data: png });
   });
 
   it('takes the key where ComfyUI has it', async () => {

@@ -1,6 +1,7 @@
 /** What the phases of one job share. Each phase is one file beside this one; {@link file://./../run-job.ts} puts them in order. */
 import type { ComfyRunpodError, JobInput } from '../../../shared/index.ts';
 import type { ComfyConnection } from '../../comfy/index.ts';
+import { JobInputs, type JobInputsOptions } from '../../inputs/index.ts';
 import type { CollectedOutputs, DeliveryPlaces } from '../../outputs/index.ts';
 import type { Logger, RunContext, RunnerJob } from '../../types.ts';
 import type { JobFiles, Workspace } from '../../workspace/index.ts';
@@ -23,6 +24,8 @@ export interface JobSupport {
   readonly delivery?: DeliveryPlaces;
   /** What graphs may be. */
   readonly policy?: GraphPolicy;
+  /** Where input files are held, and how addresses are fetched. */
+  readonly inputs?: Pick<JobInputsOptions, 'store' | 'fetch'>;
   /** The places of all jobs of this worker in ComfyUI. */
   readonly lane: ComfyLane;
   /** What nodes took in earlier jobs. */
@@ -38,6 +41,8 @@ export interface JobRun {
   readonly context: RunContext;
   readonly ledger: JobLedger;
   readonly files: JobFiles;
+  /** Input files by reference. */
+  readonly inputs: JobInputs;
   readonly progress: ProgressReporter;
   /** The job's clocks. */
   readonly budget: BudgetDeadline;
@@ -66,9 +71,10 @@ export function openJobRun(
 ): JobRun {
   const ledger = new JobLedger(context.takenAt);
   const files = support.workspace.openJob();
+  const inputs = new JobInputs({ ...support.inputs, holdSeconds: input.hold?.seconds });
   const progress = new ProgressReporter(context.onProgress, ledger.startedAt);
   progress.useWorkflow(input.workflow);
   const budget = startBudget(jobBudget(input, context), context.signal);
   const folders = [files.folder];
-  return { support, logger, job, input, context, ledger, files, progress, budget, folders, asides: [] };
+  return { support, logger, job, input, context, ledger, files, inputs, progress, budget, folders, asides: [] };
 }

@@ -12,6 +12,7 @@ export async function planJob(run: JobRun, signal: AbortSignal): Promise<GraphPl
 async function plan(run: JobRun, signal: AbortSignal): Promise<GraphPlan> {
   const { comfy, delivery } = run.support;
   assertDestination(delivery ?? {}, deliveryRequest(run));
+  run.inputs.assertHeld(run.input.files ?? []);
   const server = await comfy.ready(signal);
   run.ledger.comfyVersion = server.version;
   const names = Object.values(run.input.workflow).map((node) => node.class_type);

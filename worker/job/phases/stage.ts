@@ -9,8 +9,11 @@ export type StagedNames = ReadonlyMap<string, string>;
 export async function stageJob(run: JobRun, plan: GraphPlan, signal: AbortSignal): Promise<StagedNames> {
   run.progress.enter('staging');
   const used = new Set(plan.fileUses.map((use) => use.file));
-  const files = (run.input.files ?? []).filter((file) => used.has(file.name));
-  const staged = await run.ledger.time('stageMs', () => run.files.stage(files, signal));
+  const staged = await run.ledger.time('stageMs', async () => {
+    const { placed, inline, warnings } = await run.inputs.resolve(run.input.files ?? [], used, signal);
+    run.ledger.warnings.push(...warnings.map((message) => ({ message })));
+    return [...placed, ...(await run.files.stage(inline, signal))];
+  });
   run.ledger.bytesIn = staged.reduce((sum, file) => sum + file.size, 0);
   return new Map(staged.map((file) => [file.name, file.value]));
 }

@@ -16,10 +16,18 @@ async function wipe(run: JobRun): Promise<WipeReport> {
   const forgotten = run.ledger.executions.map(async ({ promptId }) => {
     if (!keep) await comfy.forget(promptId, AbortSignal.timeout(cleanUpMs));
   });
-  const [report] = await Promise.all([
+  const [files, inputs] = await Promise.all([
     run.files.wipe(named, { keep }),
+    run.inputs.release({ keep }),
     Promise.allSettled([...forgotten, ...run.asides]),
   ]);
+  const report: WipeReport = {
+    mode: files.mode,
+    files: files.files + inputs.files,
+    bytes: files.bytes + inputs.bytes,
+    kept: [...files.kept, ...inputs.kept],
+    ...(inputs.held > 0 && { held: inputs.held }),
+  };
   if (report.mode === 'wiped' && report.kept.length > 0) {
     run.logger.error({ files: report.kept.length }, 'Files of the job could not be wiped');
   }
