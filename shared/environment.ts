@@ -201,6 +201,11 @@ export const workerVariables = {
     'none',
     text,
   ),
+  COMFY_EXCLUSIVE: variable(
+    '`true`: nobody but this worker uses the ComfyUI at COMFY_URL, so files that nodes leave beside their outputs may be wiped. A ComfyUI that the worker starts is its own.',
+    'false',
+    choice(['true', 'false'], 'false').transform((value) => value === 'true'),
+  ),
   COMFY_RUNPOD_IMAGE: variable(
     'Name of the container image with its tag or digest; told in answers to `describe`. The image sets it.',
     'none',

@@ -28,7 +28,7 @@ export type { ResultFacts } from './dialects/result-facts.ts';
 export { type ArtifactSegment, type Segment, segmentsByteLength } from './dialects/segments.ts';
 export { shapeFailure } from './dialects/shape-failure.ts';
 export { shapeProgress } from './dialects/shape-progress.ts';
-export { type ResultContext, shapeResult } from './dialects/shape-result.ts';
+export { type ForeignDelivery, type ResultContext, shapeResult } from './dialects/shape-result.ts';
 export {
   type ClientEnvironment,
   clientVariables,

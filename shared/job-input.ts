@@ -129,6 +129,11 @@ export const jobInputSchema = z.strictObject({
   refresh: z.boolean().optional(),
   /** Keep the job's files on the worker for inspection instead of wiping them. */
   debug: z.boolean().optional(),
+  /**
+   * `strict` also makes ComfyUI drop its caches (models too) and overwrites what it remembers of the last graph before the result is
+   * delivered, and sends no preview pictures. The next job starts cold. Not together with `debug`.
+   */
+  privacy: z.enum(['standard', 'strict']).optional(),
   /** `strip` (default) removes prompt, workflow and other text metadata from PNG, JPEG and WebP results; `keep` leaves files as ComfyUI wrote them. */
   metadata: z.enum(['strip', 'keep']).optional(),
   /** Key for ComfyUI's paid API nodes; passed on as `extra_data.api_key_comfy_org`, never stored or logged. */

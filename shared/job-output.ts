@@ -85,6 +85,12 @@ export const receiptSchema = z.object({
     files: z.number(),
     bytes: z.number(),
     kept: z.array(z.string()),
+    /** Read back afterwards: the job's files and its history entry are gone. Only with `wiped`. */
+    verified: z.boolean().optional(),
+    /** Files that appeared during the job and may be another's; they stay until no job runs, or where others use the same ComfyUI. */
+    unattributed: z.number().optional(),
+    /** With `privacy: strict`: caches were freed and ComfyUI's memory of the last graph was overwritten. */
+    strict: z.boolean().optional(),
     /** Input files that stay on the worker because a job asked to hold them. */
     held: z.number().optional(),
   }),

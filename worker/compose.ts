@@ -77,10 +77,10 @@ async function open(config: WorkerConfig, logger: Logger, owned: ResourceStack):
     return comfy;
   };
   if (config.comfy.kind === 'attach') {
-    const { url, directories } = config.comfy;
+    const { url, directories, exclusive } = config.comfy;
     const comfy = connect({ kind: 'attach', url });
     if (!directories) return { comfy, workspace: createRemoteWorkspace(comfy), folders: {} };
-    return { comfy, workspace: createSharedWorkspace(directories), folders: { ...directories } };
+    return { comfy, workspace: createSharedWorkspace(directories, { exclusive }), folders: { ...directories } };
   }
   return openStarted(config.comfy, connect, logger);
 }
@@ -112,7 +112,7 @@ async function openStarted(
   const { input, output, temp } = directories;
   return {
     comfy: connect({ kind: 'start', dir, python, port, args, environment, directories }),
-    workspace: createSharedWorkspace({ input, output, temp }),
+    workspace: createSharedWorkspace({ input, output, temp }, { exclusive: true }),
     folders: { input, output, temp, models: path.join(dir, 'models') },
   };
 }

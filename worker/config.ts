@@ -35,6 +35,8 @@ export type ComfyConfig =
       readonly kind: 'attach';
       readonly url: string;
       readonly directories?: ComfyDirectories;
+      /** Nobody else uses it: files that nodes leave beside their outputs may be wiped. */
+      readonly exclusive: boolean;
       /** How long ComfyUI may take to answer for the first time. */
       readonly startTimeoutMs: number;
     }
@@ -247,7 +249,8 @@ function readComfy(values: WorkerEnvironment, environment: Environment): ComfyCo
   const startTimeoutMs = values.COMFY_START_TIMEOUT;
   if (values.COMFY_URL !== undefined) {
     const { COMFY_URL: url } = values;
-    return { kind: 'attach', url, startTimeoutMs, ...(directories !== undefined && { directories }) };
+    const exclusive = values.COMFY_EXCLUSIVE;
+    return { kind: 'attach', url, exclusive, startTimeoutMs, ...(directories !== undefined && { directories }) };
   }
   if (values.COMFY_DIR === undefined) {
     throw new ComfyRunpodError('CONFIG_MISSING', 'The worker has no ComfyUI: neither COMFY_URL nor COMFY_DIR is set.', {

@@ -236,6 +236,7 @@ export class Dispatcher implements Slots {
       signal: run.signal,
       resultLimitBytes: resultLimitBytes(job.id),
       onProgress: report.progress,
+      onForeignProgress: report.progress,
       ...(report.chunk && { postChunk: report.chunk }),
       takenAt: flight.acceptedAt,
       onGpuBusy: () => this.#gpuBusy(flight),

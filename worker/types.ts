@@ -37,6 +37,8 @@ export interface RunContext {
   readonly postChunk?: (body: JsonBody, signal: AbortSignal) => Promise<void>;
   /** Called with snapshots, in order, never after `run` has settled. Throttling is the receiver's business. */
   readonly onProgress: (event: ProgressEvent) => void;
+  /** The same for a job of another contract than ours, with what its callers understand. Default: nothing is told. */
+  readonly onForeignProgress?: (output: unknown) => void;
   /** Called when the job's prompt begins to run in ComfyUI: what came before was staging, and waiting for the job ahead of it. */
   readonly onGpuBusy?: () => void;
   /**

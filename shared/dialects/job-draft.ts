@@ -20,7 +20,7 @@ export interface AnswerFacts {
 }
 
 /** Options of ours that every dialect made of an object may carry beside its own keys; with an explicit `dialect` they don't change its kind. */
-export const sharedOptions = ['contract', 'destination', 'limits', 'outputs', 'metadata'] as const;
+export const sharedOptions = ['contract', 'destination', 'limits', 'outputs', 'metadata', 'privacy'] as const;
 
 /** A job input in the making. */
 export class JobDraft {

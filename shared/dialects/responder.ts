@@ -15,7 +15,13 @@ export interface Responder {
    * The `output` of a run as JSON segments. `failure` is why the job failed, when the result is what was made before; it belongs into the job's
    * `error` as well, always.
    */
-  result(result: ResultFacts, failure?: ComfyRunpodError): Promise<readonly Segment[]>;
+  result(
+    result: ResultFacts,
+    failure?: ComfyRunpodError,
+    deliveries?: ResultContext['deliveries'],
+  ): Promise<readonly Segment[]>;
+  /** True when the answer is encrypted: then every file must be in it. */
+  readonly sealed: boolean;
   /** What to post as progress; undefined means nothing. */
   progress(event: ProgressEvent): unknown;
   /** What to put into `output` beside the `error` of a job that made nothing; undefined means no output. */
@@ -28,8 +34,14 @@ export interface Responder {
 export function createResponder(dialect: DialectName, warnings: readonly string[], facts: AnswerFacts): Responder {
   const { seal } = facts;
   return {
-    async result(result, failure) {
-      const context: ResultContext = { ...facts, warnings, ...(failure !== undefined && { failure }) };
+    sealed: seal !== undefined,
+    async result(result, failure, deliveries) {
+      const context: ResultContext = {
+        ...facts,
+        warnings,
+        ...(failure !== undefined && { failure }),
+        ...(deliveries !== undefined && { deliveries }),
+      };
       return seal === undefined ? shapeResult(dialect, result, context) : sealedResult(result, context, seal);
     },
     progress: (event) => shapeProgress(dialect, event, facts),

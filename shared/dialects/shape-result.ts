@@ -2,6 +2,7 @@
  * A result in the words of a dialect, as JSON segments. Invariants: every artifact is in the answer exactly once; what the dialect has no
  * word for is under the one key `meta`; a result that comes beside an error never says success.
  */
+import type { Delivery } from '../delivery.ts';
 import type { ComfyRunpodError } from '../error.ts';
 import type { DialectName } from './detect-dialect.ts';
 import type { AnswerFacts } from './job-draft.ts';
@@ -14,7 +15,12 @@ export interface ResultContext extends AnswerFacts {
   readonly warnings?: readonly string[];
   /** Why the job failed, when the result is what was made before it did. Goes beside `error` of the job, never in its place. */
   readonly failure?: ComfyRunpodError;
+  /** How artifacts travelled that are not in the answer, by index. Never `chunked`: no foreign caller reads /stream. */
+  readonly deliveries?: readonly (ForeignDelivery | undefined)[];
 }
+
+/** A way beside the answer that a foreign caller can follow. */
+export type ForeignDelivery = Extract<Delivery, { via: 'url' | 'put' | 'volume' }>;
 
 type Shape = (result: ResultFacts, context: ResultContext) => unknown;
 
@@ -44,6 +50,10 @@ export function shapeResult(
 export function metaOf(result: ResultFacts, context: ResultContext): Record<string, unknown> {
   return {
     ...result,
+    artifacts: result.artifacts.map((artifact, i) => {
+      const delivery = context.deliveries?.[i];
+      return delivery === undefined ? artifact : { ...artifact, delivery };
+    }),
     status: failed(result, context) ? 'partial' : 'success',
     ...(context.warnings !== undefined && context.warnings.length > 0 && { warnings: context.warnings }),
   };
@@ -66,9 +76,29 @@ function canonical(result: ResultFacts, context: ResultContext): unknown {
   return { ...result, status: failed(result, context) ? 'partial' : 'success', artifacts };
 }
 
+/** The artifact itself, or where it is: an address, a path on the volume; nothing where the caller gave the address. */
+function content(context: ResultContext, i: number, prefix = ''): unknown {
+  const delivery = context.deliveries?.[i];
+  switch (delivery?.via) {
+    case undefined:
+      return artifactSlot(i, 'base64', prefix);
+    case 'url':
+      return delivery.url;
+    case 'volume':
+      return delivery.path;
+    case 'put':
+      return undefined;
+  }
+}
+
+/** What worker-comfyui calls the ways; the last two are ours. */
+const itemTypes = { url: 's3_url', volume: 'volume_path', put: 'put' } as const;
+
 /** The item of worker-comfyui for one artifact. */
-function imageItem(result: ResultFacts, i: number): unknown {
-  return { filename: result.artifacts[i]?.name, type: 'base64', data: artifactSlot(i) };
+function imageItem(result: ResultFacts, context: ResultContext, i: number): unknown {
+  const delivery = context.deliveries?.[i];
+  const type = delivery === undefined ? 'base64' : itemTypes[delivery.via];
+  return { filename: result.artifacts[i]?.name, type, data: content(context, i) };
 }
 
 /** What went missing although the job went on: worker-comfyui lists that under `errors`. */
@@ -85,7 +115,7 @@ function workerComfyui(result: ResultFacts, context: ResultContext): unknown {
   const none = result.artifacts.length === 0 && !failed(result, context);
   return {
     ...(none && { status: 'success_no_images' }),
-    images: picturesFirst(result).map((i) => imageItem(result, i)),
+    images: picturesFirst(result).map((i) => imageItem(result, context, i)),
     ...(errors.length > 0 && { errors }),
     meta: metaOf(result, context),
   };
@@ -93,7 +123,7 @@ function workerComfyui(result: ResultFacts, context: ResultContext): unknown {
 
 /** Files beyond the one that the dialect has a word for. */
 function metaWithFiles(result: ResultFacts, context: ResultContext, indexes: readonly number[]): unknown {
-  const files = indexes.map((i) => imageItem(result, i));
+  const files = indexes.map((i) => imageItem(result, context, i));
   return { ...metaOf(result, context), ...(files.length > 0 && { files }) };
 }
 
@@ -104,7 +134,7 @@ function workerComfyui4(result: ResultFacts, context: ResultContext): unknown {
     const all = picturesFirst(result);
     return { status: 'error', message: failure, meta: metaWithFiles(result, context, all) };
   }
-  const message = first === undefined ? '' : artifactSlot(first);
+  const message = first === undefined ? '' : (content(context, first) ?? '');
   return { status: 'success', message, meta: metaWithFiles(result, context, rest) };
 }
 
@@ -114,18 +144,18 @@ function dimhara(result: ResultFacts, context: ResultContext): unknown {
   return {
     status: failure === undefined ? 'success' : 'error',
     ...(failure !== undefined && { message: failure }),
-    images: Object.fromEntries(names.map((name, i) => [name, artifactSlot(i)])),
+    images: Object.fromEntries(names.map((name, i) => [name, content(context, i)])),
     meta: metaOf(result, context),
   };
 }
 
-function dataUrl(result: ResultFacts, i: number): unknown {
+function dataUrl(result: ResultFacts, context: ResultContext, i: number): unknown {
   const type = result.artifacts[i]?.contentType ?? '';
   const safe = /^[\w.+-]+\/[\w.+-]+$/.test(type) ? type : 'application/octet-stream';
-  return artifactSlot(i, 'base64', `data:${safe};base64,`);
+  return content(context, i, `data:${safe};base64,`);
 }
 
-/** `url` is a data URL: files travel inline, and a reader of URLs can still open it. */
+/** `url` is a data URL where the file is in the answer: a reader of URLs can still open it. */
 function comfygen(result: ResultFacts, context: ResultContext): unknown {
   const [first, ...rest] = picturesFirst(result);
   const failure = failureText(result, context);
@@ -133,7 +163,7 @@ function comfygen(result: ResultFacts, context: ResultContext): unknown {
     ok: failure === undefined,
     ...(failure !== undefined && { error: failure }),
     output: {
-      ...(first !== undefined && { url: dataUrl(result, first) }),
+      ...(first !== undefined && { url: dataUrl(result, context, first) }),
       ...(context.seed !== undefined && { seed: context.seed }),
     },
     meta: metaWithFiles(result, context, rest),
@@ -141,8 +171,8 @@ function comfygen(result: ResultFacts, context: ResultContext): unknown {
 }
 
 /** cog answers with a bare list, which has no place for `meta`. */
-function cog(result: ResultFacts): unknown {
-  return picturesFirst(result).map((i) => dataUrl(result, i));
+function cog(result: ResultFacts, context: ResultContext): unknown {
+  return picturesFirst(result).map((i) => dataUrl(result, context, i) ?? null);
 }
 
 function aiDock(result: ResultFacts, context: ResultContext): unknown {
@@ -160,7 +190,7 @@ function aiDock(result: ResultFacts, context: ResultContext): unknown {
       node_id: artifact.node,
       output_type: artifact.key,
       mimetype: artifact.contentType,
-      data: artifactSlot(i),
+      data: content(context, i),
     })),
     timings: {
       preprocess_ms: timings.stageMs,
@@ -180,7 +210,7 @@ function salad(result: ResultFacts, context: ResultContext): unknown {
   return {
     id: context.requestId ?? result.receipt.promptId,
     ...(failure !== undefined && { error: failure }),
-    images: order.map((i) => artifactSlot(i)),
+    images: order.map((i) => content(context, i) ?? null),
     filenames: order.map((i) => names[i]),
     stats: {
       comfy_execution: {

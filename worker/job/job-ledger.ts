@@ -1,7 +1,7 @@
 /** What is noted about a job while it runs, and the receipt made of it. */
 import { packageVersion, type Receipt, type Workflow } from '../../shared/index.ts';
 import type { Execution } from '../comfy/index.ts';
-import type { WipeReport } from '../workspace/index.ts';
+import type { JobWipe } from './phases/wipe.ts';
 
 type Timed = 'bootMs' | 'stageMs' | 'runMs' | 'queueMs' | 'collectMs' | 'encodeMs' | 'wipeMs';
 
@@ -52,7 +52,7 @@ export class JobLedger {
   }
 
   /** The receipt. `workflow` is the submitted one. */
-  receipt(workerId: string, workflow: Workflow, wipe: WipeReport): Receipt {
+  receipt(workerId: string, workflow: Workflow, wipe: JobWipe): Receipt {
     const last = this.executions.at(-1);
     const timings = Object.entries({ takenMs: this.#takenMs, ...this.#timings }).map(([name, ms]) => [
       name,
@@ -80,6 +80,9 @@ export class JobLedger {
         files: wipe.files,
         bytes: wipe.bytes,
         kept: [...wipe.kept],
+        ...(wipe.verified !== undefined && { verified: wipe.verified }),
+        ...(wipe.unattributed !== undefined && { unattributed: wipe.unattributed }),
+        ...(wipe.strict !== undefined && { strict: wipe.strict }),
         ...(wipe.held !== undefined && { held: wipe.held }),
       },
       retries:

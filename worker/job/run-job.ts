@@ -7,9 +7,9 @@
  * 4. The next job may have ComfyUI as soon as the run has ended; everything after that overlaps with it.
  * 5. A run is repeated at most once: out of memory (after freeing it), or a file that ComfyUI named and that is not there.
  */
-import { type JobInput, limits, toComfyRunpodError } from '../../shared/index.ts';
+import { type JobRequest, limits, toComfyRunpodError } from '../../shared/index.ts';
 import type { JobOutcome, RunContext, RunnerJob } from '../types.ts';
-import { admitJob } from './phases/admit.ts';
+import { admitJob, refuseJob } from './phases/admit.ts';
 import { collectFailed, collectJob } from './phases/collect.ts';
 import { concludeJob } from './phases/conclude.ts';
 import { executeOnce, prepareRepeat, releaseComfy } from './phases/execute.ts';
@@ -21,18 +21,18 @@ import { wipeJob } from './phases/wipe.ts';
 /** Runs one job. Never throws. */
 export async function runJob(support: JobSupport, job: RunnerJob, context: RunContext): Promise<JobOutcome> {
   const logger = support.logger.child({ jobId: job.id });
-  let input: JobInput;
+  let request: JobRequest;
   try {
     context.signal.throwIfAborted();
-    ({ input } = admitJob(job));
+    request = await admitJob(job, support.encryptionKey);
   } catch (error) {
     if (context.signal.aborted) return { kind: 'cancelled' };
     const failure = toComfyRunpodError(error);
     logger.warn({ code: failure.code }, 'Job refused');
-    return { kind: 'failed', error: failure };
+    return refuseJob(job, failure);
   }
   try {
-    const run = openJobRun(support, logger, job, input, context);
+    const run = openJobRun(support, logger, job, request, context);
     using _clocks = run.budget;
     return await finish(run);
   } catch (error) {
@@ -45,7 +45,7 @@ export async function runJob(support: JobSupport, job: RunnerJob, context: RunCo
 async function finish(run: JobRun): Promise<JobOutcome> {
   const ended = await work(run);
   const wipe = await wipeJob(run);
-  const outcome = concludeJob(run, ended, wipe);
+  const outcome = await concludeJob(run, ended, wipe);
   run.progress.end();
   const fields = { ms: run.ledger.elapsedMs(), wipedFiles: wipe.files, wipedBytes: wipe.bytes };
   if (outcome.kind === 'failed') run.logger.warn({ ...fields, code: outcome.error.code }, 'Job failed');

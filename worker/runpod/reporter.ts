@@ -15,7 +15,6 @@ import {
   errorToWire,
   isComfyRunpodError,
   limits,
-  type ProgressEvent,
   packageVersion,
 } from '../../shared/index.ts';
 import type { JobOutcome, JsonBody, Logger } from '../types.ts';
@@ -47,7 +46,7 @@ export type KeepResult = (
 
 /** The way back for one job. */
 export interface JobReport {
-  progress(event: ProgressEvent): void;
+  progress(event: unknown): void;
   /** Posts a value to /stream, after all earlier ones; resolves once RunPod has it. Throws a coded error. Absent: RunPod gave no address. */
   readonly chunk?: (body: JsonBody, signal: AbortSignal) => Promise<void>;
   /** Ends progress without posting a result: for a stopped job. */

@@ -21,6 +21,11 @@ export function releaseFolderName(name: string): void {
   live.delete(name);
 }
 
+/** True for the name of a folder that some worker made. */
+export function isWorkerFolder(name: string): boolean {
+  return pattern.test(name);
+}
+
 /** True for a folder that a worker made and nobody uses any more. */
 export function isLeftover(name: string): boolean {
   const pid = Number(pattern.exec(name)?.[1]);

@@ -13,6 +13,7 @@ import { decodeSentFile } from './decode-sent-file.ts';
 import { isLeftover, releaseFolderName, takeFolderName } from './folder-names.ts';
 import { InputStore } from './input-store.ts';
 import { safeEntryPath } from './safe-entry.ts';
+import { StrayFiles, type StrayLook } from './stray-files.ts';
 import type { JobFiles, LocatedFile, NamedFile, SentFile, StagedFile, WipeReport, Workspace } from './types.ts';
 import { absentIsUndefined } from './wipe-file.ts';
 import { WipeTally } from './wipe-tree.ts';
@@ -31,8 +32,12 @@ const reserveBytes = 16 * 1024 * 1024;
 /** Clocks of file systems tick coarsely. */
 const clockSlackMs = 2_000;
 
-/** A workspace on these folders. */
-export function createSharedWorkspace(directories: SharedDirectories): Workspace {
+/** A workspace on these folders. `exclusive`: nobody but this worker writes there, so stray files may be wiped. */
+export function createSharedWorkspace(
+  directories: SharedDirectories,
+  options: { readonly exclusive?: boolean } = {},
+): Workspace {
+  const strays = new StrayFiles({ ...directories }, options.exclusive === true);
   const inputs = new InputStore(directories.input);
   return {
     async prepare() {
@@ -42,7 +47,7 @@ export function createSharedWorkspace(directories: SharedDirectories): Workspace
         throw workspaceError(error);
       }
     },
-    openJob: () => new SharedJobFiles(directories, inputs),
+    openJob: () => new SharedJobFiles(directories, inputs, strays),
     sweep: () => sweep(directories),
     close: () => inputs.close(),
   };
@@ -66,9 +71,11 @@ class SharedJobFiles implements JobFiles {
   readonly #openedAt = Date.now() - clockSlackMs;
   readonly #folders = [this.folder];
   readonly #staged: string[] = [];
+  readonly #strays: StrayLook;
   #wiped: Promise<WipeReport> | undefined;
 
-  constructor(directories: SharedDirectories, inputs: InputStore) {
+  constructor(directories: SharedDirectories, inputs: InputStore, strays: StrayFiles) {
+    this.#strays = strays.begin(this.#openedAt);
     this.#directories = directories;
     this.#inputs = inputs;
   }
@@ -129,7 +136,25 @@ class SharedJobFiles implements JobFiles {
       releaseFolderName(folder);
     }
     for (const value of this.#staged) await this.#inputs.release(value, tally);
-    return { mode: 'wiped', files: tally.files, bytes: tally.bytes, kept: tally.kept };
+    const unattributed = await this.#strays.end(tally, false).catch(() => 0);
+    const { files, bytes, kept } = tally;
+    const verified = kept.length === 0 && (await this.#isGone(named));
+    return { mode: 'wiped', files, bytes, kept, verified, ...(unattributed > 0 && { unattributed }) };
+  }
+
+  /** Reads back: folders and named files of the job are not there any more. */
+  async #isGone(named: readonly NamedFile[]): Promise<boolean> {
+    const paths = this.#folders.map((folder) => path.join(this.#directories.output, folder));
+    for (const file of named.filter(({ type }) => type !== 'input')) {
+      const absolute = await this.#resolve(file).catch(() => undefined);
+      if (absolute !== undefined) paths.push(absolute);
+    }
+    for (const absolute of paths) {
+      const stats = await lstat(absolute).catch(absentIsUndefined);
+      // Older than the job: it was there before and is not the job's.
+      if (stats && stats.ctimeMs >= this.#openedAt) return false;
+    }
+    return true;
   }
 
   async #wipeNamed(file: NamedFile, tally: WipeTally): Promise<void> {
@@ -152,6 +177,7 @@ class SharedJobFiles implements JobFiles {
       ...this.#staged.map((value) => `input/${value}`),
       ...named.map((file) => [file.type, file.subfolder, file.filename].filter(Boolean).join('/')),
     ];
+    await this.#strays.end(new WipeTally(), true).catch(() => 0);
     return { mode: 'debug', files: 0, bytes: 0, kept: [...new Set(kept)] };
   }
 

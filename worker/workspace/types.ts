@@ -41,6 +41,10 @@ export interface WipeReport {
   readonly bytes: number;
   /** Relative names of what is still there, each with its folder first. */
   readonly kept: readonly string[];
+  /** Read back: nothing that the job is known to have made is there any more. Only with `wiped`. */
+  readonly verified?: boolean;
+  /** Files that appeared during the job and may be another's: they stay until no job runs, or for good where others use the same ComfyUI. */
+  readonly unattributed?: number;
   /** Input files that stay because a job asked for them to be held for later jobs; absent when there are none. */
   readonly held?: number;
 }

@@ -56,7 +56,7 @@ describe.skipIf(url === undefined)(title, () => {
     options: { signal?: AbortSignal; onNode?: (id: string) => void } = {},
   ): Promise<JobOutcome> {
     return runner.run(
-      { id: 'conformance', input: job },
+      { id: 'conformance', input: { contract: 1, ...job } },
       {
         signal: options.signal ?? AbortSignal.timeout(60_000),
         resultLimitBytes: 20 * 1024 * 1024,

@@ -37,6 +37,7 @@ describe('configuration of the worker', () => {
     expect(readWorkerConfig(attached).comfy).toEqual({
       kind: 'attach',
       url: 'http://127.0.0.1:8188',
+      exclusive: false,
       startTimeoutMs: 600_000,
     });
     const folders = { COMFY_INPUT_DIR: '/i', COMFY_OUTPUT_DIR: '/o', COMFY_TEMP_DIR: '/t/temp' };

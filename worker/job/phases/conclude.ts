@@ -1,32 +1,91 @@
-/** Phase 7: how the work ended becomes the outcome that is delivered, with its receipt. */
-import { buildEnvelope, type CollectedOutputs, tooLarge } from '../../outputs/index.ts';
+/** Phase 7: how the work ended becomes the outcome that is delivered, with its receipt, in the words of the job's contract. */
+import {
+  type ComfyRunpodError,
+  contractVersion,
+  type ForeignDelivery,
+  type ResultEnvelope,
+  type ResultFacts,
+} from '../../../shared/index.ts';
+import {
+  type BodyPart,
+  buildEnvelope,
+  type CollectedArtifact,
+  type CollectedOutputs,
+  createJsonBody,
+  tooLarge,
+} from '../../outputs/index.ts';
 import type { JobOutcome, JsonBody } from '../../types.ts';
-import type { WipeReport } from '../../workspace/index.ts';
 import { wrapperBytes } from './collect.ts';
 import type { Ended, JobRun } from './job-run.ts';
+import type { JobWipe } from './wipe.ts';
 
-/** Makes the outcome. */
-export function concludeJob(run: JobRun, ended: Ended, wipe: WipeReport): JobOutcome {
+/** Makes the outcome. A failure is `failed` in every contract. */
+export async function concludeJob(run: JobRun, ended: Ended, wipe: JobWipe): Promise<JobOutcome> {
   const { collected, failure } = ended;
   const { context, ledger } = run;
   if (context.signal.aborted) return { kind: 'cancelled' };
   const refresh = run.input.refresh === true ? { refresh: true } : {};
   ledger.bytesOut = collected?.artifacts.reduce((sum, artifact) => sum + artifact.described.size, 0) ?? 0;
+  const fail = (error: ComfyRunpodError, output?: JsonBody): JobOutcome => ({
+    kind: 'failed',
+    error,
+    ...(output && { output }),
+    ...refresh,
+  });
   if (failure) {
-    const output = collected && envelope(run, 'partial', collected, wipe);
-    return { kind: 'failed', error: failure, ...(output && { output }), ...refresh };
+    return fail(failure, collected ? await answer(run, collected, wipe, failure) : failureAnswer(run, failure));
   }
   const { resultLimitBytes } = context;
-  const output = envelope(run, 'success', collected ?? { artifacts: [], values: [] }, wipe);
+  const output = await answer(run, collected ?? { artifacts: [], values: [] }, wipe);
   if (output.byteLength + wrapperBytes > resultLimitBytes) {
     const files = collected?.artifacts.length ?? 0;
-    return { kind: 'failed', error: tooLarge(output.byteLength, resultLimitBytes, files, ledger.bytesOut), ...refresh };
+    const error = tooLarge(output.byteLength, resultLimitBytes, files, ledger.bytesOut);
+    return fail(error, failureAnswer(run, error));
   }
   run.progress.enter('delivering');
   return { kind: 'completed', output, ...refresh };
 }
 
-function envelope(run: JobRun, status: 'success' | 'partial', collected: CollectedOutputs, wipe: WipeReport): JsonBody {
-  const receipt = run.ledger.receipt(run.support.workerId, run.input.workflow, wipe);
-  return buildEnvelope(status, collected, receipt);
+async function answer(
+  run: JobRun,
+  collected: CollectedOutputs,
+  wipe: JobWipe,
+  failure?: ComfyRunpodError,
+): Promise<JsonBody> {
+  const { request, support } = run;
+  const status: ResultEnvelope['status'] = failure ? 'partial' : 'success';
+  const receipt = run.ledger.receipt(support.workerId, run.input.workflow, wipe);
+  if (request.dialect === 'canonical') return buildEnvelope(status, collected, receipt);
+  const result: ResultFacts = {
+    kind: 'comfy-runpod/result',
+    contract: contractVersion,
+    status,
+    artifacts: collected.artifacts.map((artifact) => artifact.described),
+    values: [...collected.values],
+    receipt,
+  };
+  const segments = await request.respond.result(result, failure, collected.artifacts.map(foreignDelivery));
+  const parts: BodyPart[] = [];
+  for (const segment of segments) {
+    if (typeof segment === 'string') {
+      parts.push(segment);
+      continue;
+    }
+    const artifact = collected.artifacts[segment.artifact];
+    if (!artifact || !('bytes' in artifact)) throw new TypeError('an artifact is not in the answer');
+    if (segment.form === 'base64') parts.push({ base64: artifact.bytes });
+    else parts.push(await request.respond.seal(new Uint8Array(artifact.bytes)));
+  }
+  return createJsonBody(parts);
+}
+
+function foreignDelivery(artifact: CollectedArtifact): ForeignDelivery | undefined {
+  if ('bytes' in artifact) return undefined;
+  if (artifact.delivery.via === 'chunked') throw new TypeError('an artifact went where its caller does not look');
+  return artifact.delivery;
+}
+
+function failureAnswer({ request }: JobRun, error: ComfyRunpodError): JsonBody | undefined {
+  const output = request.respond.failure(error);
+  return output === undefined ? undefined : createJsonBody([JSON.stringify(output)]);
 }

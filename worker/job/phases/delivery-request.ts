@@ -3,11 +3,13 @@ import type { DeliveryRequest } from '../../outputs/index.ts';
 import type { JobRun } from './job-run.ts';
 
 /** The request of a job. */
-export function deliveryRequest({ job, input, context }: JobRun): DeliveryRequest {
+export function deliveryRequest({ job, input, request, context }: JobRun): DeliveryRequest {
   return {
     jobId: job.id,
-    destination: input.destination ?? { kind: 'auto' },
+    // An encrypted answer holds its files: put elsewhere they would lie there in clear.
+    destination: request.respond.sealed ? { kind: 'inline' } : (input.destination ?? { kind: 'auto' }),
     ...(job.s3Config !== undefined && { s3Config: job.s3Config }),
-    ...(context.postChunk && { postChunk: context.postChunk }),
+    // Only our own client puts the pieces on /stream together.
+    ...(context.postChunk && request.dialect === 'canonical' && { postChunk: context.postChunk }),
   };
 }

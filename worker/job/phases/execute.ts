@@ -56,7 +56,9 @@ function executionRequest(
   prompt: Workflow,
   signal: AbortSignal,
 ): ExecutionRequest {
-  const { comfyOrgApiKey, limits: jobLimits, previews = false } = run.input;
+  const { comfyOrgApiKey, limits: jobLimits, privacy } = run.input;
+  // A preview is a picture of the job in RunPod's hands before the result is.
+  const previews = run.input.previews === true && privacy !== 'strict';
   const extraData = {
     ...(comfyOrgApiKey !== undefined && { api_key_comfy_org: comfyOrgApiKey }),
     // Known to newer versions; the others ignore it (ComfyUI protocol notes §1.3.1).

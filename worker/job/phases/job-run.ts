@@ -1,7 +1,6 @@
 /** What the phases of one job share. Each phase is one file beside this one; {@link file://./../run-job.ts} puts them in order. */
-import type { ComfyRunpodError, JobInput } from '../../../shared/index.ts';
+import type { ComfyRunpodError, JobInput, JobRequest, ProgressEvent } from '../../../shared/index.ts';
 import type { ComfyConnection } from '../../comfy/index.ts';
-import { JobInputs, type JobInputsOptions } from '../../inputs/index.ts';
 import type { CollectedOutputs, DeliveryPlaces } from '../../outputs/index.ts';
 import type { Logger, RunContext, RunnerJob } from '../../types.ts';
 import type { JobFiles, Workspace } from '../../workspace/index.ts';
@@ -18,14 +17,14 @@ export interface JobSupport {
   readonly workspace: Workspace;
   readonly logger: Logger;
   readonly workerId: string;
+  /** Text of ENCRYPTION_KEY, for encrypted requests. */
+  readonly encryptionKey?: string;
   /** Default of `limits.stallMs` of a job, milliseconds. */
   readonly stallMs: number;
   /** Where results go that don't fit into the answer. */
   readonly delivery?: DeliveryPlaces;
   /** What graphs may be. */
   readonly policy?: GraphPolicy;
-  /** Where input files are held, and how addresses are fetched. */
-  readonly inputs?: Pick<JobInputsOptions, 'store' | 'fetch'>;
   /** The places of all jobs of this worker in ComfyUI. */
   readonly lane: ComfyLane;
   /** What nodes took in earlier jobs. */
@@ -38,11 +37,10 @@ export interface JobRun {
   readonly logger: Logger;
   readonly job: RunnerJob;
   readonly input: JobInput;
+  readonly request: JobRequest;
   readonly context: RunContext;
   readonly ledger: JobLedger;
   readonly files: JobFiles;
-  /** Input files by reference. */
-  readonly inputs: JobInputs;
   readonly progress: ProgressReporter;
   /** The job's clocks. */
   readonly budget: BudgetDeadline;
@@ -66,15 +64,37 @@ export function openJobRun(
   support: JobSupport,
   logger: Logger,
   job: RunnerJob,
-  input: JobInput,
+  request: JobRequest,
   context: RunContext,
 ): JobRun {
+  const input = request.job;
   const ledger = new JobLedger(context.takenAt);
   const files = support.workspace.openJob();
-  const inputs = new JobInputs({ ...support.inputs, holdSeconds: input.hold?.seconds });
-  const progress = new ProgressReporter(context.onProgress, ledger.startedAt);
+  const progress = new ProgressReporter(progressFor(request, context), ledger.startedAt);
   progress.useWorkflow(input.workflow);
   const budget = startBudget(jobBudget(input, context), context.signal);
   const folders = [files.folder];
-  return { support, logger, job, input, context, ledger, files, inputs, progress, budget, folders, asides: [] };
+  return {
+    support,
+    logger,
+    job,
+    request,
+    input,
+    context,
+    ledger,
+    files,
+    progress,
+    budget,
+    folders,
+    asides: [],
+  };
+}
+
+/** Callers of other contracts see progress in their own words, or none. */
+function progressFor(request: JobRequest, context: RunContext): (event: ProgressEvent) => void {
+  if (request.dialect === 'canonical') return context.onProgress;
+  return (event) => {
+    const output = request.respond.progress(event);
+    if (output !== undefined) context.onForeignProgress?.(output);
+  };
 }
