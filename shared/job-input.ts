@@ -127,6 +127,8 @@ export const jobInputSchema = z.strictObject({
   previews: z.boolean().optional(),
   /** Ask for a fresh worker after this job: RunPod recycles the one that ran it. */
   refresh: z.boolean().optional(),
+  /** Run the workflow although ComfyUI refuses some of its outputs; the receipt warns of each. By default such a job is refused. */
+  allowPartial: z.boolean().optional(),
   /** Keep the job's files on the worker for inspection instead of wiping them. */
   debug: z.boolean().optional(),
   /**

@@ -113,6 +113,20 @@ describe('submission', () => {
     expect(bench.standIn.inspect.history()).toEqual([]);
   });
 
+  it('D16 runs what ComfyUI took when the job allows a part, and warns of what it left out', async () => {
+    const bench = await startDriverBench({ standIn: { faults: [{ kind: 'partial-acceptance', nodeId: '10' }] } });
+    const workflow = emptyPicture();
+    workflow['10'] = { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: 'other' } };
+    const { artifacts, receipt } = completed(await bench.run({ workflow, allowPartial: true }));
+    expect(artifacts.map(({ node }) => node)).toEqual(['9']);
+    expect(receipt.warnings).toEqual(
+      expect.arrayContaining([
+        { node: '10', message: expect.stringContaining('ComfyUI left out the outputs that need this node') as string },
+        { node: '10', message: 'Output node 10 (SaveImage) delivered nothing.' },
+      ]),
+    );
+  });
+
   it('D17 tells node, class, input, type and message of every refusal, also of nodes before the outputs', async () => {
     const bench = await startDriverBench();
     const error = failureOf(await bench.run({ workflow: emptyPicture({ width: -5, batch_size: 'many' }) }));

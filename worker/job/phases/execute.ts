@@ -41,6 +41,10 @@ export async function executeOnce(
       signal,
     );
     ledger.executions.push(execution);
+    for (const { node, message } of execution.refused) {
+      const where = node === undefined ? {} : { node };
+      ledger.warnings.push({ ...where, message: `ComfyUI left out the outputs that need this node: ${message}` });
+    }
     if (!execution.failure) support.nodeTimes.note(prompt, execution.nodeTimes);
     return execution;
   } finally {
@@ -69,6 +73,7 @@ function executionRequest(
     prompt,
     ...(Object.keys(extraData).length > 0 && { extraData }),
     stallMs: jobLimits?.stallMs ?? run.support.stallMs,
+    allowPartial: run.input.allowPartial ?? false,
     signal,
     cancelMs: cancelBudgetMs(run.context.executionTimeoutMs),
     redact: createRedactor(() => ({
