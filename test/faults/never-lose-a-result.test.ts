@@ -269,4 +269,54 @@ describe('a result that RunPod refuses', () => {
     },
     timeout,
   );
+
+  it(
+    'before the worker has to end is kept as well',
+    async () => {
+      const volume = await folderForThisTest();
+      const platformFaults: FaultRuleInput[] = [{ route: 'job-done/result', do: { kind: 'answer', status: 503 } }];
+      const stack = await stackForThisTest({ platformFaults, environment: { RESULT_VOLUME_DIR: volume } });
+      const handle = await stack.client.submit(await noiseJob(64, 1));
+      await until(() =>
+        stack.emulator.inspect
+          .requestsSeen('job-done')
+          .some(({ jobId, bodyBytes }) => jobId === handle.id && bodyBytes > 10_000),
+      );
+      await stack.workers[0]?.stop();
+      const kept = await readFile(`${volume}/${handle.id}/undelivered.json`, 'utf8');
+      expect(JSON.parse(kept)).toMatchObject({ kind: 'comfy-runpod/result', status: 'success' });
+      expect(stack.log.some((line) => line.includes('it is kept'))).toBe(true);
+    },
+    timeout,
+  );
+});
+
+describe('a bucket that comes with the job', () => {
+  it(
+    'as s3Config gets the result, in parts when it is large',
+    async () => {
+      const { s3 } = await bucketForThisTest();
+      const stack = await stackForThisTest();
+      const job = await noiseJob(side, 2, { destination: { kind: 'bucket' } });
+      const s3Config = {
+        accessId: s3.accessKeyId,
+        accessSecret: s3.secretAccessKey,
+        bucketName: 'own',
+        endpointUrl: s3.url,
+      };
+      const answer = await fetch(`${stack.emulator.baseUrl}/ep1/run`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer sandbox', 'content-type': 'application/json' },
+        body: JSON.stringify({ input: job, s3Config }),
+      });
+      const { id } = (await answer.json()) as { id: string };
+      const { artifacts } = envelopeOf(await stack.client.job(id).wait());
+      expect(ways(artifacts)).toEqual(['url', 'url']);
+      expect([...s3.objects.keys()]).toEqual([`/own/comfy-runpod/${id}/0000.png`, `/own/comfy-runpod/${id}/0001.png`]);
+      const pixels = await sentPixels(job);
+      expect(await savedPixels(artifacts)).toEqual([pixels, pixels]);
+      expect(stack.log.join('')).not.toContain(s3.secretAccessKey);
+    },
+    timeout,
+  );
 });
