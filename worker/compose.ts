@@ -53,9 +53,9 @@ export const createRunner: RunnerFactory = async (config, logger, signal) => {
     const workerId = config.runpod?.workerId ?? 'local';
     const { stallTimeoutMs: stallMs, encryptionKey, image, results: delivery } = config;
     const jobs = createJobRunner({
+      policy: config.nodes,
       inputs: { store },
       ...{ comfy, workspace, logger, workerId, stallMs, folders, delivery },
-      policy: config.nodes,
       ...(encryptionKey !== undefined && { encryptionKey }),
       ...(image !== undefined && { image }),
     });

@@ -1,6 +1,7 @@
 /** What the phases of one job share. Each phase is one file beside this one; {@link file://./../run-job.ts} puts them in order. */
 import type { ComfyRunpodError, JobInput, JobRequest, ProgressEvent } from '../../../shared/index.ts';
 import type { ComfyConnection } from '../../comfy/index.ts';
+import { JobInputs, type JobInputsOptions } from '../../inputs/index.ts';
 import type { CollectedOutputs, DeliveryPlaces } from '../../outputs/index.ts';
 import type { Logger, RunContext, RunnerJob } from '../../types.ts';
 import type { JobFiles, Workspace } from '../../workspace/index.ts';
@@ -23,6 +24,8 @@ export interface JobSupport {
   readonly stallMs: number;
   /** Where results go that don't fit into the answer. */
   readonly delivery?: DeliveryPlaces;
+  /** Where input files are held, and how addresses are fetched. */
+  readonly inputs?: Pick<JobInputsOptions, 'store' | 'fetch'>;
   /** What graphs may be. */
   readonly policy?: GraphPolicy;
   /** The places of all jobs of this worker in ComfyUI. */
@@ -41,6 +44,8 @@ export interface JobRun {
   readonly context: RunContext;
   readonly ledger: JobLedger;
   readonly files: JobFiles;
+  /** Input files by reference. */
+  readonly inputs: JobInputs;
   readonly progress: ProgressReporter;
   /** The job's clocks. */
   readonly budget: BudgetDeadline;
@@ -70,6 +75,7 @@ export function openJobRun(
   const input = request.job;
   const ledger = new JobLedger(context.takenAt);
   const files = support.workspace.openJob();
+  const inputs = new JobInputs({ ...support.inputs, holdSeconds: input.hold?.seconds });
   const progress = new ProgressReporter(progressFor(request, context), ledger.startedAt);
   progress.useWorkflow(input.workflow);
   const budget = startBudget(jobBudget(input, context), context.signal);
@@ -83,6 +89,7 @@ export function openJobRun(
     context,
     ledger,
     files,
+    inputs,
     progress,
     budget,
     folders,

@@ -23,20 +23,22 @@ async function wipe(run: JobRun): Promise<JobWipe> {
   const forgotten = run.ledger.executions.map(async ({ promptId }) =>
     keep ? false : comfy.forget(promptId, AbortSignal.timeout(cleanUpMs)).catch(() => false),
   );
-  const [files] = await Promise.all([
+  const [files, inputs] = await Promise.all([
     run.files.wipe(named, { keep }),
+    run.inputs.release({ keep }),
     Promise.allSettled([...forgotten, ...run.asides]),
   ]);
   const gone = (await Promise.all(forgotten)).every(Boolean);
   const strict = run.input.privacy === 'strict' ? await scrubComfy(run) : undefined;
   const report: JobWipe = {
     mode: files.mode,
-    files: files.files,
-    bytes: files.bytes,
-    kept: files.kept,
-    ...(files.verified !== undefined && { verified: files.verified && gone }),
+    files: files.files + inputs.files,
+    bytes: files.bytes + inputs.bytes,
+    kept: [...files.kept, ...inputs.kept],
+    ...(files.verified !== undefined && { verified: files.verified && gone && inputs.kept.length === 0 }),
     ...(files.unattributed !== undefined && { unattributed: files.unattributed }),
     ...(strict !== undefined && { strict }),
+    ...(inputs.held > 0 && { held: inputs.held }),
   };
   if (report.mode === 'wiped' && report.kept.length > 0) {
     run.logger.error({ files: report.kept.length }, 'Files of the job could not be wiped');
