@@ -9,7 +9,6 @@ export {
   tooLarge,
 } from './collect.ts';
 export { sniffContentType } from './content-type.ts';
-export { type Bucket, describeBucket } from './delivery/bucket.ts';
 export { keepResult } from './delivery/keep-result.ts';
 export { assertDestination, type DeliveryPlaces, type DeliveryRequest } from './delivery/ladder.ts';
 export type { FoundFile } from './delivery/prepare-artifact.ts';
