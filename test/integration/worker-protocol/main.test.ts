@@ -34,7 +34,7 @@ describe('the composition root', () => {
     const host = new Host();
     const lines: string[] = [];
     const ended = runWorkerProcess(bench.environment(), { host, write: (line) => void lines.push(line) });
-    const { status, output } = await bench.ended(await bench.run({ workflow: picture }));
+    const { status, output } = await bench.ended(await bench.run({ contract: 1, workflow: picture }));
     expect(status).toBe('COMPLETED');
     expect(readResultEnvelope(output)?.artifacts).toEqual([
       expect.objectContaining({ name: 'x_00001_.png', contentType: 'image/png' }),
