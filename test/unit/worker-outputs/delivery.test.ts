@@ -13,9 +13,9 @@ const side = 256;
 
 /** A smooth picture, stored as ComfyUI never would: without compression. */
 function loosePng(channels: 1 | 3 | 4): Promise<Buffer> {
-  const pixels = Buffer.from(
+  const pixels = Uint8Array.from(
     { length: side * side * channels },
-    (_, i) => (((i / channels) % side) ^ (i >> 12)) & 0xff,
+    (_, i) => (Math.floor(i / channels) % side) & 0xff,
   );
   return sharp(pixels, { raw: { width: side, height: side, channels } })
     .png({ compressionLevel: 0 })
