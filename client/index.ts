@@ -25,6 +25,7 @@ export type { JobResult, JobTimes } from './job-result.ts';
 export { decodeArtifact } from './saving/decode-artifact.ts';
 export { isFetchable, type SavedFile, type SaveOptions, saveArtifacts } from './saving/save-artifacts.ts';
 export { type JobRequest, prepareJob } from './submit/prepare-job.ts';
+export { type RunHoldingOptions, runHolding } from './submit/run-holding.ts';
 export { createInProcessTransport, type InProcessRunner, type RunnerOutcome } from './transport/in-process.ts';
 export { createRunpodTransport, type RunpodTransportOptions } from './transport/runpod/runpod-transport.ts';
 export type {
