@@ -16,7 +16,7 @@ it('200 jobs with faults everywhere: each ends once and truthfully, no file is l
   const before = openHandles();
   const stack = await startWholeStack({
     workers: 2,
-    endpoint: { leaseMs: 4_000, pingIntervalMs: 1_000, takeHoldMs: 3_000, stopHoldMs: 2_000 },
+    endpoint: { leaseMs: 8_000, pingIntervalMs: 1_000, takeHoldMs: 3_000, stopHoldMs: 2_000 },
     platformFaults,
     comfyFaults: () => comfyFaults(),
   });

@@ -38,7 +38,7 @@ it('files that a node wrote beside its outputs are wiped, in sub-folders too; ol
   await writeFile(path.join(output, 'baked', 'old.png'), 'baked in');
   const outside = path.join(temp, '..', `outside-${process.pid}.txt`);
   await writeFile(outside, 'not of this job');
-  const job = await stack.client.submit({ workflow: nodes('out', 20) });
+  const job = await stack.client.submit({ workflow: nodes('out', 100) });
   await running();
   // What a careless node does: caption files, caches, a touch of something that was there before.
   await mkdir(path.join(output, 'captions', 'deep'), { recursive: true });
@@ -59,7 +59,7 @@ it('files that a node wrote beside its outputs are wiped, in sub-folders too; ol
 
 it('where others use the same ComfyUI, files of unknown origin stay and are counted, never named', async () => {
   const { output } = await start(false);
-  const job = await stack.client.submit({ workflow: nodes('out', 20) });
+  const job = await stack.client.submit({ workflow: nodes('out', 100) });
   await running();
   await writeFile(path.join(output, 'somebody-elses.png'), 'theirs');
   const receipt = receiptOf(await job.wait());
@@ -70,9 +70,9 @@ it('where others use the same ComfyUI, files of unknown origin stay and are coun
 
 it('a stray file that appeared while two jobs overlapped is wiped once none is running', async () => {
   const { output, temp } = await start(true);
-  const first = await stack.client.submit({ workflow: nodes('first', 15) });
+  const first = await stack.client.submit({ workflow: nodes('first', 80) });
   await running();
-  const second = await stack.client.submit({ workflow: nodes('second', 30) });
+  const second = await stack.client.submit({ workflow: nodes('second', 90) });
   await writeFile(path.join(temp, 'whose.txt'), 'of one of them');
   receiptOf(await first.wait());
   receiptOf(await second.wait());

@@ -60,7 +60,7 @@ const handlesBefore = openHandles();
 const stack = await startWholeStack({
   workers: 2,
   // Results must not pile up in the emulator: its memory is in the same process.
-  endpoint: { leaseMs: 6_000, pingIntervalMs: 1_000, takeHoldMs: 3_000, stopHoldMs: 2_000, retentionRunMs: 30_000 },
+  endpoint: { leaseMs: 8_000, pingIntervalMs: 1_000, takeHoldMs: 3_000, stopHoldMs: 2_000, retentionRunMs: 30_000 },
   platformFaults,
   comfyFaults: () => comfyFaults(Math.ceil(durationMs / 20_000)),
   quiet: true,
