@@ -36,9 +36,10 @@ try {
     join(folder, 'use.mjs'),
     `import { createClient } from 'comfy-runpod';
 import { parseJobInput, errorCodes } from 'comfy-runpod/contract';
+import { convertWorkflow } from 'comfy-runpod/workflow';
 import { startWorker } from 'comfy-runpod/worker';
 import { startRunpodEmulator, startComfyStandIn } from 'comfy-runpod/sandbox';
-for (const fn of [createClient, parseJobInput, startWorker, startRunpodEmulator, startComfyStandIn]) if (typeof fn !== 'function') throw new Error('an export is missing');
+for (const fn of [createClient, parseJobInput, convertWorkflow, startWorker, startRunpodEmulator, startComfyStandIn]) if (typeof fn !== 'function') throw new Error('an export is missing');
 if (errorCodes.length < 10) throw new Error('the error codes are missing');
 `,
   );

@@ -1,5 +1,6 @@
 /** A result that exists arrives, whatever RunPod and the network do, or the caller is told exactly what to configure. */
 import { readFile } from 'node:fs/promises';
+import { request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type JobResult, saveArtifacts } from '../../client/index.ts';
 import type { FaultRuleInput } from '../../sandbox/runpod/index.ts';
@@ -304,12 +305,12 @@ describe('a bucket that comes with the job', () => {
         bucketName: 'own',
         endpointUrl: s3.url,
       };
-      const answer = await fetch(`${stack.emulator.baseUrl}/ep1/run`, {
+      const answer = await request(`${stack.emulator.baseUrl}/ep1/run`, {
         method: 'POST',
         headers: { authorization: 'Bearer sandbox', 'content-type': 'application/json' },
         body: JSON.stringify({ input: job, s3Config }),
       });
-      const { id } = (await answer.json()) as { id: string };
+      const { id } = (await answer.body.json()) as { id: string };
       const { artifacts } = envelopeOf(await stack.client.job(id).wait());
       expect(ways(artifacts)).toEqual(['url', 'url']);
       expect([...s3.objects.keys()]).toEqual([`/own/comfy-runpod/${id}/0000.png`, `/own/comfy-runpod/${id}/0001.png`]);

@@ -20,10 +20,10 @@ export interface JobRunnerOptions {
   readonly workerId: string;
   /** Silence after which a run counts as stalled, milliseconds. Default: `limits.stallMs`. */
   readonly stallMs?: number;
-  /** Where results go that don't fit into the answer. Default: nowhere but /stream. */
-  readonly delivery?: DeliveryPlaces;
   /** What graphs may be. Default: all that ComfyUI can run, within `limits`. */
   readonly policy?: GraphPolicy;
+  /** Where results go that don't fit into the answer. Default: nowhere but /stream. */
+  readonly delivery?: DeliveryPlaces;
   /** Where input files are held for later jobs, and how addresses are fetched. Default: nothing is held, public hosts only. */
   readonly inputs?: Pick<JobInputsOptions, 'store' | 'fetch'>;
   /** Text of ENCRYPTION_KEY, for encrypted requests. */
