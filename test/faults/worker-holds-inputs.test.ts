@@ -3,12 +3,12 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { type ComfyStandIn, startComfyStandIn } from '../../../sandbox/comfyui/index.ts';
-import { type ResultEnvelope, resultEnvelopeSchema } from '../../../shared/index.ts';
-import { createRunner } from '../../../worker/compose.ts';
-import { readWorkerConfig } from '../../../worker/config.ts';
-import type { JobRunner } from '../../../worker/types.ts';
-import { emptyPicture, loadedPicture, readBody, tinyPng } from '../../support/driver-bench.ts';
+import { type ComfyStandIn, startComfyStandIn } from '../../sandbox/comfyui/index.ts';
+import { type ResultEnvelope, resultEnvelopeSchema } from '../../shared/index.ts';
+import { createRunner } from '../../worker/compose.ts';
+import { readWorkerConfig } from '../../worker/config.ts';
+import type { JobRunner } from '../../worker/types.ts';
+import { emptyPicture, loadedPicture, readBody, tinyPng } from '../support/driver-bench.ts';
 
 const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 const bytes = Buffer.from(tinyPng, 'base64');

@@ -3,12 +3,12 @@ import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createClient } from '../../../client/index.ts';
-import { runHolding } from '../../../client/submit/run-holding.ts';
-import { createInProcessTransport } from '../../../client/transport/in-process.ts';
-import type { JobInputWire } from '../../../shared/index.ts';
-import { HeldInputs } from '../../../worker/inputs/index.ts';
-import { wipeFile } from '../../../worker/workspace/index.ts';
+import { createClient } from '../../client/index.ts';
+import { runHolding } from '../../client/submit/run-holding.ts';
+import { createInProcessTransport } from '../../client/transport/in-process.ts';
+import type { JobInputWire } from '../../shared/index.ts';
+import { HeldInputs } from '../../worker/inputs/index.ts';
+import { wipeFile } from '../../worker/workspace/index.ts';
 import {
   completed,
   type DriverBench,
@@ -16,9 +16,9 @@ import {
   loadedPicture,
   startDriverBench,
   tinyPng,
-} from '../../support/driver-bench.ts';
-import { FileServers } from '../../support/file-servers.ts';
-import { ManualClock } from '../../support/manual-clock.ts';
+} from '../support/driver-bench.ts';
+import { FileServers } from '../support/file-servers.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const servers = new FileServers();
 const bytes = Buffer.from(tinyPng, 'base64');
