@@ -20,6 +20,8 @@ interface Supervised {
   readonly log: readonly string[];
   pids(file?: string): Promise<number[]>;
   run(workflow: unknown, onProgress?: (event: ProgressEvent) => void): Promise<Ended>;
+  /** Runs a job with this input. */
+  ask(input: unknown, onProgress?: (event: ProgressEvent) => void): Promise<Ended>;
 }
 
 interface Ended {
@@ -48,15 +50,16 @@ async function supervise(args: string[], faults: object[] = [], startTimeoutMs =
   const workspace = createSharedWorkspace(directories);
   await workspace.prepare();
   const runner = createJobRunner({ comfy, workspace, logger, workerId: 'worker-1' });
-  return {
+  const supervised: Supervised = {
     comfy,
     log: logger.lines,
     pids: async (file = 'pids') =>
       (await readFile(path.join(root, 'user', file), 'utf8').catch(() => '')).split('\n').filter(Boolean).map(Number),
-    run: async (workflow, onProgress = () => undefined) => {
+    run: (workflow, onProgress) => supervised.ask({ contract: 1, workflow }, onProgress),
+    ask: async (input, onProgress = () => undefined) => {
       const signal = AbortSignal.timeout(25_000);
       const outcome = await runner.run(
-        { id: 'job-1', input: { contract: 1, workflow } },
+        { id: 'job-1', input },
         {
           signal,
           resultLimitBytes: 10 ** 7,
@@ -74,6 +77,7 @@ async function supervise(args: string[], faults: object[] = [], startTimeoutMs =
       };
     },
   };
+  return supervised;
 }
 
 const soon = () => AbortSignal.timeout(15_000);
@@ -183,13 +187,15 @@ describe('a ComfyUI that the worker started', () => {
     await until(() => !isAlive(grandchild));
   });
 
-  it('tells the packs that failed to import, in every error about a missing node', async () => {
+  it('tells the packs that failed to import, in every error about a missing node and when it is described', async () => {
     const bench = await supervise(['--impostor-failed-imports']);
     expect((await bench.comfy.ready(soon())).failedPacks).toEqual(['ComfyUI-Broken-Pack']);
     const ended = await bench.run({ ...emptyPicture(), '3': { class_type: 'BrokenPackNode', inputs: {} } });
     expect(ended).toMatchObject({ kind: 'failed', code: 'WORKFLOW_UNKNOWN_NODE' });
     expect(ended.message).toContain('ComfyUI-Broken-Pack');
     expect(bench.log.join('\n')).toContain('ComfyUI-Broken-Pack');
+    const { envelope } = await bench.ask({ action: 'describe' });
+    expect(envelope?.['importFailures']).toEqual([{ pack: 'ComfyUI-Broken-Pack' }]);
   });
 
   it('whose GPU has failed asks for another worker after the error', async () => {
