@@ -4,7 +4,7 @@
  */
 import { expect, it } from 'vitest';
 import { comfyFaults, platformFaults } from '../support/faults-everywhere.ts';
-import { mixedJob, runMixedJob } from '../support/mixed-jobs.ts';
+import { mixedJob, runMixedJob, untruthOf } from '../support/mixed-jobs.ts';
 import { filesBelow, openHandles, startWholeStack } from '../support/whole-stack.ts';
 
 const jobCount = 200;
@@ -26,7 +26,7 @@ it('200 jobs with faults everywhere: each ends once and truthfully, no file is l
     const lane = async () => {
       for (let index = next++; index < jobCount; index = next++) {
         const job = await mixedJob(index);
-        const lie = await job.untruth(await runMixedJob(stack.client, job));
+        const lie = await untruthOf(stack.emulator, job, await runMixedJob(stack.client, job));
         if (lie !== undefined) lies.push(`job ${index} (${job.kind}) ${lie}`);
       }
     };

@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { delay } from '../../shared/index.ts';
 import { comfyFaults, platformFaults } from '../support/faults-everywhere.ts';
-import { mixedJob, runMixedJob } from '../support/mixed-jobs.ts';
+import { mixedJob, runMixedJob, untruthOf } from '../support/mixed-jobs.ts';
 import { filesBelow, openHandles, startWholeStack, type WholeStack } from '../support/whole-stack.ts';
 
 const { values } = parseArgs({
@@ -38,7 +38,7 @@ async function lane(stack: WholeStack, tally: Tally, endsAt: number): Promise<vo
     const index = tally.jobs++;
     const job = await mixedJob(index);
     const result = await runMixedJob(stack.client, job);
-    const lie = await job.untruth(result);
+    const lie = await untruthOf(stack.emulator, job, result);
     if (lie !== undefined) tally.lies.push(`job ${index} (${job.kind}) ${lie}`);
     const end = 'error' in result ? result.error.code : result.kind;
     tally.ends.set(end, (tally.ends.get(end) ?? 0) + 1);

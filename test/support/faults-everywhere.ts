@@ -2,12 +2,15 @@
 import type { FaultInput } from '../../sandbox/comfyui/index.ts';
 import type { FaultRuleInput } from '../../sandbox/runpod/index.ts';
 
+/** Name of the fault that loses a delivered job on its way: the worker never sees it. */
+export const lostDelivery = 'lost-delivery';
+
 /** What RunPod and the network do. */
 export const platformFaults: FaultRuleInput[] = [
   { route: 'job-take', when: { every: 19 }, do: { kind: 'answer', status: 500, json: { error: 'internal' } } },
   { route: 'job-take', when: { every: 23 }, do: { kind: 'answer', status: 429, headers: { 'retry-after': '0' } } },
   { route: 'job-take', when: { every: 29 }, do: { kind: 'reset' } },
-  { route: 'job-take/delivery', when: { every: 41 }, do: { kind: 'drop', at: 'after' } },
+  { name: lostDelivery, route: 'job-take/delivery', when: { every: 41 }, do: { kind: 'drop', at: 'after' } },
   { route: 'job-take/delivery', when: { every: 13 }, do: { kind: 'deliver-twice' } },
   { route: 'job-done/result', when: { every: 5 }, do: { kind: 'answer', status: 503, text: 'try later' } },
   { route: 'job-done/result', when: { every: 7 }, do: { kind: 'reset' } },

@@ -1,6 +1,7 @@
 // Jobs of every kind, good and bad, each with the one truthful way it may end.
 import sharp from 'sharp';
 import type { Client, JobResult } from '../../client/index.ts';
+import type { RunpodEmulator } from '../../sandbox/runpod/index.ts';
 import {
   type Artifact,
   delay,
@@ -9,6 +10,7 @@ import {
   type JobInputWire,
   packageVersion,
 } from '../../shared/index.ts';
+import { lostDelivery } from './faults-everywhere.ts';
 
 /** One job and what must become of it. */
 export interface MixedJob {
@@ -215,4 +217,18 @@ export async function runMixedJob(client: Client, job: MixedJob): Promise<JobRes
       if (!isComfyRunpodError(error) || error.policy.blame === 'caller') throw error;
     }
   }
+}
+
+/**
+ * Why a result is not the truth, or undefined when it is. RunPod hands a job out twice at most: one whose deliveries were both lost on the way
+ * is lost, whatever the worker does, and to say so is the truth.
+ */
+export async function untruthOf(
+  emulator: RunpodEmulator,
+  job: MixedJob,
+  result: JobResult,
+): Promise<string | undefined> {
+  const lost = emulator.faults.hits(lostDelivery).filter((hit) => hit.subject.jobId === result.jobId).length;
+  if (lost >= 2 && result.kind === 'failed' && result.error.code === 'WORKER_LOST') return undefined;
+  return job.untruth(result);
 }
