@@ -48,6 +48,7 @@ export const valueOutputSchema = z.object({
 
 /** Milliseconds spent per phase of the job on the worker. */
 export const timingsSchema = z.object({
+  /** Placing the input files; 0 where they were placed while ComfyUI booted, as a part of `bootMs`. */
   stageMs: z.number(),
   /** From posting the prompt to its history entry: ComfyUI's own time, its queue included. */
   runMs: z.number(),

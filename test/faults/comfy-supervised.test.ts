@@ -1,5 +1,5 @@
 /** A ComfyUI that the worker starts: whatever it does, the worker says so truthfully, gets it back, and leaves no process behind. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +7,15 @@ import type { ProgressEvent } from '../../shared/index.ts';
 import { connectComfy } from '../../worker/comfy/index.ts';
 import { createJobRunner } from '../../worker/job/index.ts';
 import { createSharedWorkspace, rootDirectories } from '../../worker/workspace/index.ts';
-import { emptyPicture, pictureThrough, quickTimings, readBody, recordingLogger } from '../support/driver-bench.ts';
+import {
+  emptyPicture,
+  loadedPicture,
+  pictureThrough,
+  quickTimings,
+  readBody,
+  recordingLogger,
+  tinyPng,
+} from '../support/driver-bench.ts';
 import { afterThisTest, until } from '../support/runpod-emulator.ts';
 
 const impostors = path.resolve('test/fixtures/comfy-impostors');
@@ -16,6 +24,8 @@ const slow = () =>
   pictureThrough('SandboxSleep', { steps: 30, step_ms: 30, label: `${marker} a portrait of somebody` });
 
 interface Supervised {
+  /** The folder of all of ComfyUI's folders. */
+  readonly root: string;
   readonly comfy: ReturnType<typeof connectComfy>;
   readonly log: readonly string[];
   pids(file?: string): Promise<number[]>;
@@ -51,6 +61,7 @@ async function supervise(args: string[], faults: object[] = [], startTimeoutMs =
   await workspace.prepare();
   const runner = createJobRunner({ comfy, workspace, logger, workerId: 'worker-1' });
   const supervised: Supervised = {
+    root,
     comfy,
     log: logger.lines,
     pids: async (file = 'pids') =>
@@ -167,6 +178,38 @@ describe('a ComfyUI that the worker started', () => {
     const never = await supervise(['--impostor-never-binds'], [], 1_000);
     expect(await never.run(emptyPicture())).toMatchObject({ kind: 'failed', code: 'COMFY_START_FAILED' });
     for (const pid of await never.pids()) await until(() => !isAlive(pid));
+  });
+
+  it('that is still booting has the files of the first job in its input folder when it answers', async () => {
+    const bench = await supervise(['--impostor-slow']);
+    const phases: string[] = [];
+    const input = { contract: 1, workflow: loadedPicture('in.png'), files: [{ name: 'in.png', data: tinyPng }] };
+    const running = bench.ask(input, ({ phase }) => phases.push(phase));
+    const staged = async () =>
+      (await readdir(path.join(bench.root, 'input'), { recursive: true })).filter((name) => name.endsWith('.png'));
+    await until(async () => (await staged()).length === 1);
+    expect(bench.comfy.isReady()).toBe(false);
+    await expect(running).resolves.toMatchObject({ kind: 'completed', envelope: { receipt: { bytes: { in: 97 } } } });
+    expect([...new Set(phases)].slice(0, 2)).toEqual(['starting', 'staging']);
+    expect(await staged()).toEqual([]);
+  });
+
+  it('that is still booting gets no file of a job that names one of them nowhere, or whose ComfyUI never comes', async () => {
+    const files = [
+      { name: 'in.png', data: tinyPng },
+      { name: 'unnamed.png', data: tinyPng },
+    ];
+    const slowly = await supervise(['--impostor-slow']);
+    const refused = await slowly.ask({ contract: 1, workflow: loadedPicture('in.png'), files });
+    expect(refused).toMatchObject({ kind: 'failed', code: 'INPUT_INVALID' });
+    expect(slowly.comfy.isReady()).toBe(false);
+    const never = await supervise(['--impostor-never-binds'], [], 1_000);
+    const ended = await never.ask({ contract: 1, workflow: loadedPicture('in.png'), files: files.slice(0, 1) });
+    expect(ended).toMatchObject({ kind: 'failed', code: 'COMFY_START_FAILED' });
+    for (const { root } of [slowly, never]) {
+      const left = await readdir(path.join(root, 'input'), { recursive: true });
+      expect(left.filter((name) => name.endsWith('.png'))).toEqual([]);
+    }
   });
 
   it.each([[[]], [['--impostor-deaf']]])('is ended with everything that it started: %j', async (extra) => {

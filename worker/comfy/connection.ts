@@ -46,6 +46,8 @@ export interface ComfyConfig {
 
 /** One ComfyUI, ready or on its way. */
 export interface ComfyConnection extends FileTransfer {
+  /** It has answered and may be used now; `ready` does not wait then. */
+  isReady(): boolean;
   /** Waits until it answers, starting it again when it has died. Throws `COMFY_START_FAILED` or `COMFY_UNREACHABLE`. */
   ready(signal: AbortSignal): Promise<ComfyServer>;
   /** Classes that exist among `names`. */
@@ -110,6 +112,10 @@ class Connection implements ComfyConnection {
     this.#timings = { ...defaultTimings, ...config.timings };
     this.#files = fileTransfer(() => this.#current().http);
     this.#open().catch(() => undefined);
+  }
+
+  isReady(): boolean {
+    return this.#usable() !== undefined;
   }
 
   async ready(signal: AbortSignal): Promise<ComfyServer> {

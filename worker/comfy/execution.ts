@@ -168,7 +168,6 @@ class Run {
 
   #hear(message: PromptMessage): void {
     if (message.image) this.#request.onPreview?.(message.image);
-    if (message.image) this.#request.onPreview?.(message.image);
     const hint = this.#progress.accept(message);
     if (hint === 'none') this.#request.onSnapshot?.(this.#progress.snapshot());
     const node = message.type === 'executed' ? textOf(message.data['node']) : undefined;

@@ -73,6 +73,16 @@ export function planGraph(
   };
 }
 
+/**
+ * Names of the job's files, all of which some input names: what can be known before ComfyUI tells its classes. Throws `INPUT_INVALID` for a
+ * file that nothing names, and `INJECTION_TARGET_MISSING`.
+ */
+export function namedFiles(job: JobInput): ReadonlySet<string> {
+  const names = new Set((job.files ?? []).map((file) => file.name));
+  assertFilesUsed(names, findFileUses(applyInjections(job), names));
+  return names;
+}
+
 /** The workflow with files and values put in. Targets were checked when the input was parsed. */
 export function applyInjections(job: JobInput): Workflow {
   const workflow: Workflow = { ...job.workflow };

@@ -56,9 +56,8 @@ async function finish(run: JobRun): Promise<JobOutcome> {
 async function work(run: JobRun): Promise<Ended> {
   const { signal } = run.budget;
   try {
-    run.progress.enter('starting');
-    const plan = await planJob(run, signal);
-    const staged = await stageJob(run, plan, signal);
+    const { plan, ahead } = await planJob(run, signal);
+    const staged = await stageJob(run, plan, ahead, signal);
     for (let attempt = 0; ; attempt++) {
       const execution = await executeOnce(run, plan, staged, signal);
       const { failure } = execution;

@@ -28,6 +28,7 @@ export function createRemoteWorkspace(transfer: RemoteTransfer): Workspace {
 
 class RemoteJobFiles implements JobFiles {
   folder = takeFolderName();
+  readonly stagesAhead = false;
   readonly #transfer: RemoteTransfer;
   readonly #inputFolder: string;
   readonly #folders = [this.folder];

@@ -66,6 +66,7 @@ async function sweep(directories: SharedDirectories): Promise<number> {
 
 class SharedJobFiles implements JobFiles {
   folder = takeFolderName();
+  readonly stagesAhead = true;
   readonly #directories: SharedDirectories;
   readonly #inputs: InputStore;
   readonly #openedAt = Date.now() - clockSlackMs;

@@ -53,6 +53,8 @@ export interface WipeReport {
 export interface JobFiles {
   /** Output folder of the job, unique to it: the first part of every saver's prefix. */
   readonly folder: string;
+  /** Files can be staged while ComfyUI boots. */
+  readonly stagesAhead: boolean;
   /** A further output folder, for running again. It becomes `folder`. */
   renewFolder(): string;
   /** Puts files into the input folder. Throws a coded error; what was staged before it is wiped by `wipe`. */

@@ -5,15 +5,24 @@ import type { JobRun } from './job-run.ts';
 /** Loader values by the caller's file names. */
 export type StagedNames = ReadonlyMap<string, string>;
 
-/** Stages the files that the plan uses. What was staged before it throws is wiped with the job. */
-export async function stageJob(run: JobRun, plan: GraphPlan, signal: AbortSignal): Promise<StagedNames> {
+/** Stages the files that the plan uses, unless they lie there `ahead` of it. What was staged before it throws is wiped with the job. */
+export async function stageJob(
+  run: JobRun,
+  plan: GraphPlan,
+  ahead: StagedNames | undefined,
+  signal: AbortSignal,
+): Promise<StagedNames> {
   run.progress.enter('staging');
+  if (ahead) return ahead;
   const used = new Set(plan.fileUses.map((use) => use.file));
-  const staged = await run.ledger.time('stageMs', async () => {
-    const { placed, inline, warnings } = await run.inputs.resolve(run.input.files ?? [], used, signal);
-    run.ledger.warnings.push(...warnings.map((message) => ({ message })));
-    return [...placed, ...(await run.files.stage(inline, signal))];
-  });
+  return await run.ledger.time('stageMs', () => placeFiles(run, used, signal));
+}
+
+/** Gets the files of these names and puts them into the input folder. */
+export async function placeFiles(run: JobRun, names: ReadonlySet<string>, signal: AbortSignal): Promise<StagedNames> {
+  const { placed, inline, warnings } = await run.inputs.resolve(run.input.files ?? [], names, signal);
+  run.ledger.warnings.push(...warnings.map((message) => ({ message })));
+  const staged = [...placed, ...(await run.files.stage(inline, signal))];
   run.ledger.bytesIn = staged.reduce((sum, file) => sum + file.size, 0);
   return new Map(staged.map((file) => [file.name, file.value]));
 }
