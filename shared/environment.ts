@@ -129,6 +129,11 @@ export const clientVariables = {
     '86400',
     seconds(86_400, { min: 1, max: 604_800 }),
   ),
+  COMFY_RUNPOD_GRAPHICS: variable(
+    "How pictures are drawn in the terminal: kitty, iterm2, sixel or none; auto goes by the terminal's own variables.",
+    'auto',
+    choice(['auto', 'kitty', 'iterm2', 'sixel', 'none'], 'auto'),
+  ),
 } as const;
 
 /** Variables of the worker. Those that RunPod sets come first. */

@@ -10,6 +10,10 @@ const io: CliIo = {
   stderr: process.stderr,
   interactive: process.stderr.isTTY === true,
   ...(process.stderr.columns > 0 && { columns: process.stderr.columns }),
+  async openFile(path) {
+    const { default: open } = await import('open');
+    await open(path);
+  },
   environment: processEnvironment(),
   folder: process.cwd(),
   onInterrupt(listener) {

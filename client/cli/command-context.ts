@@ -4,32 +4,52 @@ import { type ClientConfig, type Environment, readClientConfig, withDotEnv } fro
 import type { CliIo } from './io.ts';
 import { type Palette, palette } from './terminal-text.ts';
 
+/** What a command prints, by its flags. */
+export interface OutputFlags {
+  readonly json?: boolean;
+  readonly jsonl?: boolean;
+  readonly quiet?: boolean;
+}
+
 /** One run of one command. */
 export interface CommandContext {
   readonly io: CliIo;
-  /** One JSON document on stdout, also on failure. */
+  /** JSON on stdout, also on failure: one document, or with {@link jsonl} the last of its lines. */
   readonly json: boolean;
+  /** A line of JSON on stdout for everything that happens, the result being the last. */
+  readonly jsonl: boolean;
+  /** Nothing on stderr but errors. */
+  readonly quiet: boolean;
   readonly paint: Palette;
   /** The process environment over `.env`. */
   readonly environment: Environment;
   readonly config: () => ClientConfig;
   /** Prints the result of a command: `document` with --json, else `text`. */
   readonly print: (text: string, document: object) => void;
+  /** With --jsonl: a line of its own on stdout. Otherwise nothing. */
+  readonly emit: (event: object) => void;
   /** A line on stderr. */
   readonly note: (text: string) => void;
 }
 
 /** Reads `.env` and makes the context. */
-export async function createContext(io: CliIo, json: boolean): Promise<CommandContext> {
+export async function createContext(io: CliIo, flags: OutputFlags): Promise<CommandContext> {
   const environment = await withDotEnv(io.environment, io.folder);
+  const jsonl = flags.jsonl === true;
+  const json = flags.json === true || jsonl;
+  const quiet = flags.quiet === true;
   return {
     io,
     json,
+    jsonl,
+    quiet,
     environment,
     paint: palette(io.interactive, environment),
     config: () => readClientConfig(environment),
-    print: (text, document) => io.stdout.write(json ? `${JSON.stringify(document)}\n` : text),
-    note: (text) => io.stderr.write(`${text}\n`),
+    print: (text, document) =>
+      io.stdout.write(json ? `${JSON.stringify(jsonl ? { type: 'result', ...document } : document)}\n` : text),
+    emit: (event) => void (jsonl && io.stdout.write(`${JSON.stringify(event)}\n`)),
+    note: (text) => void (quiet || io.stderr.write(`${text}\n`)),
   };
 }
 

@@ -4,11 +4,13 @@
  * Ctrl-C: the first asks RunPod to cancel the job and goes on watching, because a job is only stopped when RunPod says so; the second stops
  * watching and leaves the job to itself.
  */
-import { type ComfyRunpodError, exitCodes, isComfyRunpodError } from '../../shared/index.ts';
+import { type ComfyRunpodError, exitCodes, type HealthView, isComfyRunpodError } from '../../shared/index.ts';
 import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
 import { isFetchable, type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
 import type { CommandContext } from './command-context.ts';
+import { type PresentFlags, presentFiles } from './present-files.ts';
+import { QueueWatch } from './queue-watch.ts';
 import { errorDocument, errorText } from './render/error-text.ts';
 import { createProgressView, type ProgressView } from './render/progress-view.ts';
 import { filesDocument, resultText, shownPath, successDocument } from './render/result-text.ts';
@@ -21,6 +23,10 @@ export interface FollowToEnd {
   readonly explain?: (error: ComfyRunpodError) => ComfyRunpodError;
   /** Cancel the job at the first Ctrl-C. Otherwise the first stops watching. */
   readonly cancelOnInterrupt: boolean;
+  /** Asks the endpoint for its counters while the job waits in its queue; told to a person only. */
+  readonly health?: (signal: AbortSignal) => Promise<HealthView>;
+  /** What to do with saved files beyond naming them. */
+  readonly present?: PresentFlags;
   /** Ctrl-C that was pressed before there was a job. */
   readonly alreadyInterrupted?: boolean;
 }
@@ -30,7 +36,7 @@ class Detached extends Error {}
 
 /** Follows the job and answers with the exit code. Throws coded errors of the wait itself. */
 export async function followToEnd(job: JobHandle, options: FollowToEnd, context: CommandContext): Promise<number> {
-  const view = createProgressView(context.io);
+  const view = createProgressView(context);
   const detach = new AbortController();
   let presses = 0;
   const press = () => {
@@ -41,7 +47,7 @@ export async function followToEnd(job: JobHandle, options: FollowToEnd, context:
   const unsubscribe = context.io.onInterrupt(press);
   if (options.alreadyInterrupted) press();
   try {
-    const result = await watch(job, view, detach.signal);
+    const result = await watch(job, view, options, context, detach.signal);
     view.finish();
     return await conclude(result, options, context, detach.signal);
   } catch (error) {
@@ -56,13 +62,28 @@ export async function followToEnd(job: JobHandle, options: FollowToEnd, context:
   }
 }
 
-async function watch(job: JobHandle, view: ProgressView, signal: AbortSignal): Promise<JobResult> {
+async function watch(
+  job: JobHandle,
+  view: ProgressView,
+  options: FollowToEnd,
+  context: CommandContext,
+  signal: AbortSignal,
+): Promise<JobResult> {
+  using queue = new QueueWatch(options.health ?? noCounters, (text) => view.queue(text));
   for await (const event of job.events({ signal })) {
     view.show(event);
+    if (event.type !== 'end') context.emit({ jobId: job.id, ...event });
+    const waits = event.type === 'status' && event.status === 'IN_QUEUE';
+    if (waits && options.health && view.wantsQueue) queue.start();
+    else queue.pause();
     if (event.type === 'end') return event.result;
   }
   signal.throwIfAborted();
   return job.wait({ signal });
+}
+
+function noCounters(): Promise<never> {
+  return Promise.reject(new Error('There is nobody to ask.'));
 }
 
 async function cancelRemote(job: JobHandle, view: ProgressView, signal: AbortSignal): Promise<void> {
@@ -96,6 +117,7 @@ async function conclude(
       resultText(files, result.envelope, context.io.folder),
       successDocument(result.jobId, files, result.envelope, result.times),
     );
+    await presentFiles(files, options.present ?? {}, context);
     return exitCodes.success;
   }
   const error = options.explain?.(result.error) ?? result.error;

@@ -14,6 +14,8 @@ export interface CliIo {
   readonly stderr: TextSink;
   /** True when stderr is a terminal: progress is drawn in place. */
   readonly interactive: boolean;
+  /** Opens a file with the program that the system has for it; for --open. Missing where there is no desktop. */
+  readonly openFile?: (path: string) => Promise<void>;
   /** Columns of that terminal. */
   readonly columns?: number;
   readonly environment: Environment;

@@ -12,10 +12,9 @@ import { palette } from './terminal-text.ts';
 
 /** Runs one command. `argv` has no program name in it. Resolves with the exit code. */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
-  const json = argv.includes('--json');
   let exitCode: number = exitCodes.success;
-  const program = createProgram(async (wantsJson, act) => {
-    exitCode = await act(await createContext(io, wantsJson));
+  const program = createProgram(async (output, act) => {
+    exitCode = await act(await createContext(io, typeof output === 'boolean' ? { json: output } : output));
   });
   let complaint = '';
   const output = {
@@ -30,13 +29,17 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.success;
-    return report(error instanceof CommanderError ? usageError(error, complaint) : toComfyRunpodError(error), json, io);
+    return report(error instanceof CommanderError ? usageError(error, complaint) : toComfyRunpodError(error), argv, io);
   }
 }
 
 /** Prints an error the way that was asked for. */
-function report(error: ComfyRunpodError, json: boolean, io: CliIo): number {
-  if (json) io.stdout.write(`${JSON.stringify({ ok: false, error: errorDocument(error) })}\n`);
+function report(error: ComfyRunpodError, argv: readonly string[], io: CliIo): number {
+  const jsonl = argv.includes('--jsonl');
+  if (jsonl || argv.includes('--json')) {
+    const document = { ...(jsonl && { type: 'result' }), ok: false, error: errorDocument(error) };
+    io.stdout.write(`${JSON.stringify(document)}\n`);
+  }
   io.stderr.write(errorText(error, palette(io.interactive, io.environment)));
   return error.policy.exitCode;
 }

@@ -1,7 +1,7 @@
 /** The commands, their flags and their help. What a command does is in commands/; parsing ends here. */
 import { Command, Option } from 'commander';
 import { packageVersion } from '../../shared/index.ts';
-import type { CommandContext } from './command-context.ts';
+import type { CommandContext, OutputFlags } from './command-context.ts';
 import type { DemoFlags } from './commands/demo.ts';
 import type { DescribeFlags } from './commands/describe.ts';
 import type { DevFlags } from './commands/dev.ts';
@@ -14,14 +14,24 @@ import {
 } from './commands/endpoint-commands.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
 import { addSubmitFlags, type SubmitFlags } from './commands/submit-flags.ts';
+import { addTerminalCommands } from './commands/terminal-commands.ts';
 
 /** How a parsed command is carried out: makes the context and remembers the exit code. */
-export type Carry = (json: boolean, act: (context: CommandContext) => Promise<number>) => Promise<void>;
+export type Carry = (output: boolean | OutputFlags, act: (context: CommandContext) => Promise<number>) => Promise<void>;
 
 const defaultOut = 'results';
 
 function jsonFlag(command: Command): Command {
   return command.option('--json', 'print one JSON document on stdout, also on failure');
+}
+
+/** For commands that follow a job. */
+function followFlags(command: Command): Command {
+  return jsonFlag(command)
+    .option('--jsonl', 'print a line of JSON for everything that happens; the last one is the result')
+    .option('-q, --quiet', 'print results and errors only')
+    .option('--open', 'open the saved files with the programs that this machine has for them')
+    .option('--no-show', 'do not draw the saved pictures in a terminal that can');
 }
 
 function outFlag(command: Command): Command {
@@ -37,7 +47,7 @@ function comfyFlags(command: Command): Command {
 }
 
 /** The flags of a command after parsing. Which there are, each command declares right beside its use. */
-type Flags = { readonly json?: boolean };
+type Flags = OutputFlags;
 
 /** `run workflow.json --image a.png b.png`: the second picture is an argument by the time it gets here. */
 function withPictures<F extends SubmitFlags>(flags: F, pictures: readonly string[]): F {
@@ -64,6 +74,7 @@ export function createProgram(carry: Carry): Command {
   addRun(program, carry);
   addEndpointCommands(program, carry);
   addLocalCommands(program, carry);
+  addTerminalCommands(program, carry);
   return program;
 }
 
@@ -76,7 +87,7 @@ function addRun(program: Command, carry: Carry): void {
   outFlag(command);
   comfyFlags(command);
   command.addOption(new Option('--sandbox', 'use the sandbox even when an endpoint is configured'));
-  jsonFlag(command);
+  followFlags(command);
   examples(command, [
     'comfy-runpod run workflow.json --image photo.png',
     'comfy-runpod run workflow.json --image 12=face.png --image Background=sky.jpg --out pictures',
@@ -84,7 +95,7 @@ function addRun(program: Command, carry: Carry): void {
     'comfy-runpod run workflow.json --json | jq -r .files[].path',
   ]);
   command.action((workflow: string, pictures: string[], flags: RunFlags & Flags) =>
-    carry(flags.json === true, (context) => runCommand(workflow, withPictures(flags, pictures), context)),
+    carry(flags, (context) => runCommand(workflow, withPictures(flags, pictures), context)),
   );
 }
 
@@ -112,10 +123,10 @@ function addEndpointCommands(program: Command, carry: Carry): void {
     .command('wait')
     .argument('<id>', 'id of a job')
     .description('wait for a job and save its results');
-  jsonFlag(outFlag(wait));
+  followFlags(outFlag(wait));
   examples(wait, ['comfy-runpod wait "$id" --out pictures']);
   wait.action((id: string, flags: Parameters<typeof waitCommand>[1] & Flags) =>
-    carry(flags.json === true, (context) => waitCommand(id, flags, context)),
+    carry(flags, (context) => waitCommand(id, flags, context)),
   );
 
   const cancel = jsonFlag(program.command('cancel').argument('<id>', 'id of a job').description('stop a job'));
@@ -158,10 +169,10 @@ function addLocalCommands(program: Command, carry: Carry): void {
   );
 
   const demo = program.command('demo').description('run the example workflow on this machine, from picture to picture');
-  jsonFlag(comfyFlags(outFlag(demo)));
+  followFlags(comfyFlags(outFlag(demo)));
   examples(demo, ['comfy-runpod demo', 'comfy-runpod demo --comfy-url http://127.0.0.1:8188']);
   demo.action((flags: DemoFlags & Flags) =>
-    carry(flags.json === true, async (context) => (await import('./commands/demo.ts')).demoCommand(flags, context)),
+    carry(flags, async (context) => (await import('./commands/demo.ts')).demoCommand(flags, context)),
   );
 
   const worker = program

@@ -190,6 +190,8 @@ export function startCommand(
     readonly folder: string;
     readonly environment?: Readonly<Record<string, string>>;
     readonly interactive?: boolean;
+    /** What `--open` does. */
+    readonly openFile?: (path: string) => Promise<void>;
   },
 ): RunningCommand {
   let stdout = '';
@@ -209,6 +211,7 @@ export function startCommand(
     interactive: world.interactive ?? false,
     environment: world.environment ?? {},
     folder: world.folder,
+    ...(world.openFile && { openFile: world.openFile }),
     onInterrupt: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

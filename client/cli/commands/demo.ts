@@ -9,7 +9,10 @@ import { openSandbox } from '../target.ts';
 import { comfyFolders, type RunFlags, runOn } from './run.ts';
 
 /** Parsed flags of `demo`. */
-export type DemoFlags = Pick<RunFlags, 'out' | 'comfyUrl' | 'comfyInputDir' | 'comfyOutputDir' | 'comfyTempDir'>;
+export type DemoFlags = Pick<
+  RunFlags,
+  'show' | 'open' | 'out' | 'comfyUrl' | 'comfyInputDir' | 'comfyOutputDir' | 'comfyTempDir'
+>;
 
 /** Runs the example. */
 export async function demoCommand(flags: DemoFlags, context: CommandContext): Promise<number> {
@@ -27,7 +30,7 @@ export async function demoCommand(flags: DemoFlags, context: CommandContext): Pr
   const folders = comfyFolders(flags, context.io.folder);
   const target = await openSandbox({ folders, ...(comfyUrl !== undefined && { comfyUrl }) }, context);
   try {
-    const code = await runOn(target, workflow, { image: [picture], out: flags.out }, context);
+    const code = await runOn(target, workflow, { ...flags, image: [picture] }, context);
     if (code === 0 && !context.json)
       context.note('Done. Next: comfy-runpod run your-workflow.json --image your-picture.png');
     return code;

@@ -11,6 +11,7 @@ import { type Client, createClient } from '../../client.ts';
 import { readJobResult } from '../../job-result.ts';
 import { type CommandContext, configuredEndpoint } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
+import type { PresentFlags } from '../present-files.ts';
 import { errorDocument } from '../render/error-text.ts';
 import { oneLine } from '../terminal-text.ts';
 import type { SubmitFlags } from './submit-flags.ts';
@@ -78,9 +79,22 @@ function statusDocument(view: JobView): object {
 }
 
 /** `wait ID`: follows the job and saves its files. Ctrl-C leaves the job alone: it was submitted to run on its own. */
-export function waitCommand(id: string, flags: { readonly out: string }, context: CommandContext): Promise<number> {
+export function waitCommand(
+  id: string,
+  flags: PresentFlags & { readonly out: string },
+  context: CommandContext,
+): Promise<number> {
   return withClient(context, (client) =>
-    followToEnd(client.job(id), { folder: resolve(context.io.folder, flags.out), cancelOnInterrupt: false }, context),
+    followToEnd(
+      client.job(id),
+      {
+        folder: resolve(context.io.folder, flags.out),
+        cancelOnInterrupt: false,
+        present: flags,
+        health: (signal) => client.health({ signal }),
+      },
+      context,
+    ),
   );
 }
 

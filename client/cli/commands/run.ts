@@ -3,12 +3,13 @@ import { resolve } from 'node:path';
 import { ComfyRunpodError, exitCodes } from '../../../shared/index.ts';
 import type { CommandContext } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
+import type { PresentFlags } from '../present-files.ts';
 import { type ComfyFolders, openTarget, type Target } from '../target.ts';
 import type { SubmitFlags } from './submit-flags.ts';
 import { submitInterruptibly } from './submit-interruptibly.ts';
 
 /** Parsed flags of `run`. */
-export interface RunFlags extends SubmitFlags {
+export interface RunFlags extends SubmitFlags, PresentFlags {
   readonly out: string;
   readonly sandbox?: boolean;
   readonly comfyUrl?: string;
@@ -52,7 +53,7 @@ export async function runCommand(workflow: string, flags: RunFlags, context: Com
 export async function runOn(
   target: Target,
   workflow: string,
-  flags: SubmitFlags & { readonly out: string },
+  flags: SubmitFlags & PresentFlags & { readonly out: string },
   context: CommandContext,
 ): Promise<number> {
   const submitted = await submitInterruptibly(workflow, flags, target, context);
@@ -65,6 +66,8 @@ export async function runOn(
       folder: resolve(context.io.folder, flags.out),
       cancelOnInterrupt: true,
       alreadyInterrupted: interrupted,
+      present: flags,
+      ...(target.kind === 'runpod' && { health: (signal) => target.client.health({ signal }) }),
       explain: (error) => (target.kind === 'sandbox' ? explainSandbox(error) : error),
     },
     context,

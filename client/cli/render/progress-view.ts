@@ -4,12 +4,17 @@
  */
 import { isTerminalStatus, type ProgressEvent } from '../../../shared/index.ts';
 import type { JobEvent } from '../../job-events.ts';
+import type { CommandContext } from '../command-context.ts';
 import type { CliIo } from '../io.ts';
 import { oneLine } from '../terminal-text.ts';
 
 /** Shows events until it is finished. */
 export interface ProgressView {
   show(event: JobEvent): void;
+  /** True where {@link queue} shows something: asking the endpoint is not worth it otherwise. */
+  readonly wantsQueue: boolean;
+  /** What the endpoint does while the job waits in its queue. */
+  queue(text: string): void;
   /** A line of its own between the progress. */
   note(text: string): void;
   /** Clears what was drawn. Idempotent. */
@@ -32,10 +37,19 @@ const phaseTexts: Readonly<Record<ProgressEvent['phase'], string>> = {
 
 const barWidth = 20;
 
-/** Creates the view that fits the terminal. */
-export function createProgressView(io: CliIo): ProgressView {
+/** Creates the view that fits the terminal and the flags. */
+export function createProgressView({ io, quiet }: Pick<CommandContext, 'io' | 'quiet'>): ProgressView {
+  if (quiet) return silentView;
   return io.interactive ? drawnView(io) : lineView(io);
 }
+
+const silentView: ProgressView = {
+  wantsQueue: false,
+  show: () => undefined,
+  queue: () => undefined,
+  note: () => undefined,
+  finish: () => undefined,
+};
 
 function statusText(event: Extract<JobEvent, { type: 'status' }>): string {
   const text = statusTexts[event.status] ?? oneLine(event.status, 40).toLowerCase();
@@ -75,6 +89,8 @@ function lineView(io: CliIo): ProgressView {
         line(progressText(rest));
       }
     },
+    wantsQueue: true,
+    queue: (text) => line(`waiting in the queue (${text})`),
     note: (text) => io.stderr.write(`${text}\n`),
     finish: () => undefined,
   };
@@ -106,6 +122,11 @@ function drawnView(io: CliIo): ProgressView {
         text = progressText(event.progress);
         fraction = event.progress.fraction ?? fraction;
       }
+      draw();
+    },
+    wantsQueue: true,
+    queue(counters) {
+      text = `waiting in the queue (${counters})`;
       draw();
     },
     note(line) {
