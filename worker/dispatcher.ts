@@ -177,25 +177,31 @@ export class Dispatcher implements Slots {
     const startedAt = performance.now();
     flight.logger.info({}, 'Started.');
     const report = this.#options.reporter.open(flight.job, flight.delivery.signal, flight.logger);
-    const outcome = this.#postable(await this.#runSafely(flight, report), flight);
+    const ended = await this.#runSafely(flight, report);
+    const outcome = this.#postable(ended, flight);
     const ms = Math.round(performance.now() - startedAt);
     if (outcome === undefined) {
       flight.logger.info({ ms, outcome: 'stopped' }, 'Finished.');
+      if (ended.recycle === true) this.#recycle('recycle');
       await report.abandon();
       this.#remove(flight);
       return;
     }
     const code = outcome.kind === 'failed' ? { code: outcome.error.code } : {};
     flight.logger.info({ ms, outcome: outcome.kind, ...code }, 'Finished.');
-    const broken = outcome.kind === 'failed' && outcome.error.policy.recycle;
-    if (broken || this.#options.refreshWorker || outcome.refresh === true) {
-      this.#recycling = true;
-      this.#options.onRecycle(broken ? 'recycle' : 'refresh');
-    }
+    const broken = ended.recycle === true || (outcome.kind === 'failed' && outcome.error.policy.recycle);
+    if (broken) this.#recycle('recycle');
+    else if (this.#options.refreshWorker || outcome.refresh === true) this.#recycle('refresh');
     flight.phase = 'delivering';
     flight.bytes = outcome.output?.byteLength ?? 0;
     this.#settle();
     await this.#deliver(flight, report, outcome, await this.#isToRecycle(flight));
+  }
+
+  /** No further job is taken; the last result says so to the platform. */
+  #recycle(why: 'refresh' | 'recycle'): void {
+    this.#recycling = true;
+    this.#options.onRecycle(why);
   }
 
   /**

@@ -53,17 +53,24 @@ export interface RunContext {
 /**
  * How a job ended. The runner never throws: every ending is one of these, and by then the job's files are wiped (or kept, as the receipt in
  * `output` says). `completed`: `output` is the result envelope. `failed`: `output`, when there, holds what was made before the failure.
- * `cancelled`: the signal ended it; nothing is to be posted. `refresh`: the job asks for a fresh worker after it.
+ * `cancelled`: the signal ended it; nothing is to be posted. `refresh`: the job asks for a fresh worker after it. `recycle`: the worker can't
+ * be trusted with another job, whatever became of this one: files of it may remain, or its prompt is stuck in ComfyUI.
  */
 export type JobOutcome =
-  | { readonly kind: 'completed'; readonly output: JsonBody; readonly refresh?: boolean }
+  | {
+      readonly kind: 'completed';
+      readonly output: JsonBody;
+      readonly refresh?: boolean;
+      readonly recycle?: boolean;
+    }
   | {
       readonly kind: 'failed';
       readonly error: ComfyRunpodError;
       readonly output?: JsonBody;
       readonly refresh?: boolean;
+      readonly recycle?: boolean;
     }
-  | { readonly kind: 'cancelled' };
+  | { readonly kind: 'cancelled'; readonly recycle?: boolean };
 
 /** Turns jobs into outcomes. */
 export interface JobRunner {

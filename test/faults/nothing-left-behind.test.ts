@@ -1,6 +1,8 @@
 // What stays after a job: stray files beside the outputs, ComfyUI's history and caches, and what the receipt says about it.
+import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { request } from 'undici';
 import { afterEach, expect, it } from 'vitest';
 import type { JobResult } from '../../client/index.ts';
 import type { JobInputWire, Receipt } from '../../shared/index.ts';
@@ -100,3 +102,37 @@ it('privacy strict together with debug is refused before anything runs', async (
   const job = await stack.client.submit({ workflow: nodes('out', 1), privacy: 'strict', debug: true });
   expect(await job.wait()).toMatchObject({ kind: 'failed', error: { code: 'INPUT_INVALID' } });
 });
+
+it('a job whose files can not be wiped still has its result, which says so, and the worker ends after it', async () => {
+  const { output } = await start(true);
+  const job = await stack.client.submit({ workflow: nodes('out', 100) });
+  await running();
+  const queue = await (await request(`${stack.comfy[0]?.url}/queue`)).body.text();
+  const folder = /cr-\d+-[0-9a-f]{16}/.exec(queue)?.[0] ?? 'none';
+  await mkdir(path.join(output, folder), { recursive: true });
+  // A path that is longer than the system takes: reachable step by step, but not by its name.
+  const name = 'd'.repeat(250);
+  const cwd = path.join(output, folder);
+  execFileSync('sh', ['-c', `for i in $(seq 20); do mkdir ${name} && cd -P ${name} || exit 1; done`], { cwd });
+  try {
+    const { wipe, warnings } = receiptOf(await job.wait());
+    expect(wipe).toMatchObject({
+      mode: 'wiped',
+      verified: false,
+      kept: [expect.stringContaining(`output/${folder}/`)],
+    });
+    expect(warnings).toEqual([{ message: expect.stringMatching(/^WIPE_FAILED: /) as string }]);
+    expect(await stack.workers[0]?.stopped).toEqual({ code: 0, reason: 'recycle' });
+  } finally {
+    execFileSync('rm', ['-rf', cwd]);
+  }
+});
+
+it('a prompt that nothing stops makes the worker end, after the job that it belongs to was cancelled', async () => {
+  await start(true);
+  stack.comfy[0]?.faults.arm({ kind: 'interrupt-ignored', times: 'always' });
+  const job = await stack.client.submit({ workflow: nodes('out', 100_000) });
+  await running();
+  await job.cancel();
+  expect(await stack.workers[0]?.stopped).toEqual({ code: 0, reason: 'recycle' });
+}, 60_000);

@@ -26,6 +26,8 @@ export interface Script {
   readonly ms?: number;
   readonly bytes?: number;
   readonly events?: number;
+  /** The outcome asks for another worker. */
+  readonly recycle?: boolean;
 }
 
 /** JSON text as a result body. */
@@ -66,7 +68,8 @@ export class ScriptedRunner implements JobRunner {
     this.running += 1;
     this.mostRunning = Math.max(this.mostRunning, this.running);
     try {
-      return await this.#perform(job, context);
+      const outcome = await this.#perform(job, context);
+      return (job.input as Script).recycle === true ? { ...outcome, recycle: true } : outcome;
     } finally {
       this.running -= 1;
       this.finished.push(job.id);

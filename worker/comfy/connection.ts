@@ -146,6 +146,7 @@ class Connection implements ComfyConnection {
 
   async #executeOn(link: Link, request: ExecutionRequest, promptId?: string): Promise<Execution> {
     link.process?.promptsBegin();
+    let stuck = false;
     const execution = await executePrompt(
       {
         http: link.http,
@@ -154,7 +155,10 @@ class Connection implements ComfyConnection {
         timings: this.#timings,
         logger: this.#config.logger,
         onCrash: (listener) => onCrash(link.process, listener),
-        condemn: (why) => this.#condemn(link, why),
+        condemn: (why) => {
+          stuck = link.process === undefined;
+          this.#condemn(link, why);
+        },
       },
       request,
       promptId,
@@ -162,7 +166,7 @@ class Connection implements ComfyConnection {
     const { failure } = execution;
     if (!failure) this.#starts = 0;
     if (failure?.code === 'COMFY_UNREACHABLE') this.#condemn(link, 'it does not answer');
-    return execution;
+    return stuck ? { ...execution, stuck } : execution;
   }
 
   async forget(promptId: string, signal: AbortSignal): Promise<boolean> {

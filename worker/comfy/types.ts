@@ -94,6 +94,8 @@ export interface Execution {
   readonly nodeTimes: readonly { readonly node: string; readonly ms: number }[];
   /** Requests that had to be made again. */
   readonly retries: number;
+  /** The prompt goes on in a ComfyUI that this worker can't restart, and nothing stops it. */
+  readonly stuck?: boolean;
   /** Why ComfyUI left outputs out, when the request allowed that. */
   readonly refused: readonly ErrorIssue[];
 }

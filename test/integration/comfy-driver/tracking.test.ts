@@ -178,6 +178,8 @@ describe('tracking', () => {
     expect(failureOf(result).code).toBe('DEADLINE_EXCEEDED');
     expect(performance.now() - startedAt).toBeLessThan(5_000);
     expect(bench.logger.lines.join('\n')).toContain('ComfyUI is given up');
+    // This worker can't restart a ComfyUI that it did not start: the next job would wait behind that prompt.
+    expect(result.outcome).toMatchObject({ kind: 'failed', recycle: true });
   });
 
   it('D41 ends at its deadline also when ComfyUI never answers', async () => {

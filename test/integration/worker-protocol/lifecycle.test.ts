@@ -202,6 +202,26 @@ describe('recycling', () => {
     expect(bench.runner.started).toHaveLength(1);
   });
 
+  it('a result beside which something went wrong arrives and asks for another worker', async () => {
+    const bench = await startWorkerBench();
+    bench.start();
+    const id = await bench.run({ do: 'echo', value: 1, recycle: true });
+    await bench.run({ do: 'echo' });
+    expect(await bench.worker.stopped).toEqual({ code: 0, reason: 'recycle' });
+    expect(bench.results(id)[0]?.body).toBe('{"output":1,"stopPod":true}');
+    expect(bench.runner.started).toHaveLength(1);
+  });
+
+  it('a stopped job whose run could not be ended posts nothing, and the worker ends', async () => {
+    const bench = await startWorkerBench();
+    bench.start();
+    const id = await bench.run({ do: 'hold', recycle: true });
+    await until(() => bench.runner.held().length === 1);
+    await bench.bench.send(`cancel/${id}`, { method: 'POST' });
+    expect(await bench.worker.stopped).toEqual({ code: 0, reason: 'recycle' });
+    expect(bench.results(id)).toEqual([]);
+  });
+
   it('a worker that an error made unusable takes no further job', async () => {
     const bench = await startWorkerBench();
     bench.start();

@@ -1,6 +1,6 @@
 /** Phase 7: how the work ended becomes the outcome that is delivered, with its receipt, in the words of the job's contract. */
 import {
-  type ComfyRunpodError,
+  ComfyRunpodError,
   contractVersion,
   type ForeignDelivery,
   type ResultEnvelope,
@@ -23,14 +23,16 @@ import type { JobWipe } from './wipe.ts';
 export async function concludeJob(run: JobRun, ended: Ended, wipe: JobWipe): Promise<JobOutcome> {
   const { collected, failure } = ended;
   const { context, ledger } = run;
-  if (context.signal.aborted) return { kind: 'cancelled' };
-  const refresh = run.input.refresh === true ? { refresh: true } : {};
+  const recycle = isSpoilt(run, wipe) ? { recycle: true } : {};
+  if (context.signal.aborted) return { kind: 'cancelled', ...recycle };
+  const after = { ...(run.input.refresh === true && { refresh: true }), ...recycle };
+  noteLeftovers(run, wipe);
   ledger.bytesOut = collected?.artifacts.reduce((sum, artifact) => sum + artifact.described.size, 0) ?? 0;
   const fail = (error: ComfyRunpodError, output?: JsonBody): JobOutcome => ({
     kind: 'failed',
     error,
     ...(output && { output }),
-    ...refresh,
+    ...after,
   });
   if (failure) {
     return fail(failure, collected ? await answer(run, collected, wipe, failure) : failureAnswer(run, failure));
@@ -43,7 +45,23 @@ export async function concludeJob(run: JobRun, ended: Ended, wipe: JobWipe): Pro
     return fail(error, failureAnswer(run, error));
   }
   run.progress.enter('delivering');
-  return { kind: 'completed', output, ...refresh };
+  return { kind: 'completed', output, ...after };
+}
+
+/** The worker must not have another job: files of this one remain, or its prompt can't be stopped. */
+function isSpoilt({ ledger }: JobRun, wipe: JobWipe): boolean {
+  return hasLeftovers(wipe) || ledger.executions.some((execution) => execution.stuck === true);
+}
+
+function hasLeftovers(wipe: JobWipe): boolean {
+  return wipe.mode === 'wiped' && wipe.kept.length > 0;
+}
+
+/** A result is not taken back because its files could not be wiped; its receipt says so. */
+function noteLeftovers({ ledger }: JobRun, wipe: JobWipe): void {
+  if (!hasLeftovers(wipe)) return;
+  const { nextStep } = new ComfyRunpodError('WIPE_FAILED', '');
+  ledger.warnings.push({ message: `WIPE_FAILED: ${wipe.kept.length} files could not be wiped. ${nextStep}` });
 }
 
 async function answer(

@@ -108,7 +108,7 @@ export function releaseComfy(run: JobRun, execution: Execution): void {
     run.context.onSharedOutput?.();
     return;
   }
-  if (run.input.refresh === true || execution.failure?.policy.recycle === true) return;
+  if (run.input.refresh === true || execution.failure?.policy.recycle === true || execution.stuck === true) return;
   run.context.onGpuFree?.();
 }
 

@@ -41,7 +41,7 @@ async function wipe(run: JobRun): Promise<JobWipe> {
     ...(inputs.held > 0 && { held: inputs.held }),
   };
   if (report.mode === 'wiped' && report.kept.length > 0) {
-    run.logger.error({ files: report.kept.length }, 'Files of the job could not be wiped');
+    run.logger.error({ code: 'WIPE_FAILED', files: report.kept.length }, 'Files of the job could not be wiped');
   }
   return report;
 }
