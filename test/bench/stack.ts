@@ -1,6 +1,7 @@
 /** What the benchmark runs against: the emulator in this process, ComfyUI and the worker each in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,7 +58,7 @@ async function waitForServer(url: string, child: ChildProcess): Promise<void> {
 }
 
 async function startStandIn(resources: ResourceStack): Promise<Comfy> {
-  const folder = await mkdtemp(join(tmpdir(), 'comfy-runpod-bench-'));
+  const folder = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'comfy-runpod-bench-'));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
   const port = 18_000 + Math.floor(Math.random() * 2_000);
   const directories = { input: join(folder, 'input'), output: join(folder, 'output'), temp: folder };

@@ -76,10 +76,16 @@ export function openProgressChannel(options: ProgressChannelOptions): ProgressCh
 
 /** `event`, with the picture of the one that it overtakes. */
 function withPreviewOf(overtaken: unknown, event: unknown): unknown {
+  // Most events have no picture, and there are many of them.
+  if (!hasPreview(overtaken)) return event;
   const before = progressEventSchema.safeParse(overtaken);
   const next = progressEventSchema.safeParse(event);
   if (!before.success || !next.success || before.data.preview === undefined || next.data.preview) return event;
   return { ...next.data, preview: before.data.preview };
+}
+
+function hasPreview(event: unknown): boolean {
+  return typeof event === 'object' && event !== null && 'preview' in event && event.preview !== undefined;
 }
 
 async function postProgress(options: ProgressChannelOptions, event: unknown, signal: AbortSignal): Promise<void> {

@@ -7,7 +7,7 @@
  * 3. A request ends by an answer, by a coded error (NETWORK_UNREACHABLE, NETWORK_TIMEOUT, PLATFORM_ANSWER_INVALID, INTERNAL when the body
  *    itself failed), or by the reason of the signal that was aborted.
  */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { unzip } from 'node:zlib';
 import { Agent, type Dispatcher, interceptors } from 'undici';
@@ -98,11 +98,11 @@ export function createTransport(identity: { readonly apiKey?: string; readonly u
         deadline.signal,
         deadline.signal,
         async () => {
-          const stream = Readable.from(source.chunks(), { objectMode: false });
           const response = await request(agent, url, {
             method: 'POST',
             headers,
-            body: stream,
+            // Pulled piece by piece as the socket drains; a stream in between would make pieces ahead of that. The types don't know it.
+            body: source.chunks() as AsyncIterable<Uint8Array> as Readable,
             signal: deadline.signal,
           });
           return readAnswer(response, postAnswerBytes);

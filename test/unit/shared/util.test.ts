@@ -112,6 +112,23 @@ describe('base64', () => {
       }),
     );
   });
+
+  it('is strict: the same as the grammar for any text, at every place and every length', () => {
+    const grammar = (text: string) => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
+    const near = fc.string({ unit: fc.constantFrom(...'AZaz09+/==  \t\n-_%\u00e9\u0141'), maxLength: 12 });
+    // From the start of one part that is looked at, and across the border to the next.
+    for (const before of [0, 65_532, 65_528, 131_064]) {
+      fc.assert(
+        fc.property(near, (text) => {
+          const whole = 'A'.repeat(before) + text;
+          expect(isStrictBase64(whole)).toBe(grammar(whole));
+          const followed = `${whole}AAAA`;
+          expect(isStrictBase64(followed)).toBe(grammar(followed));
+        }),
+        { numRuns: before === 0 ? 5_000 : 300 },
+      );
+    }
+  });
 });
 
 describe('workflows', () => {
