@@ -13,6 +13,14 @@ export const actionInputSchema = z.discriminatedUnion('action', [
   z.strictObject({ action: z.literal('describe'), contract }),
 ]);
 
+/** Results of finished jobs that RunPod did not take, since the worker began to take jobs. A stopped job counts in neither. */
+export const resultCountsSchema = z.object({
+  /** RunPod has another word of the job or none: the result was refused, too large, or never got through. */
+  undelivered: z.int().min(0),
+  /** Those of them that the worker put on its volume or into its bucket. */
+  kept: z.int().min(0),
+});
+
 /** Answer of `ping`. */
 export const pongSchema = z.object({
   kind: z.literal('comfy-runpod/pong'),
@@ -25,6 +33,9 @@ export const pongSchema = z.object({
   state: z.enum(['starting', 'ready', 'down']),
   /** Milliseconds since this worker began to take jobs. */
   uptimeMs: z.number(),
+  results: resultCountsSchema.optional(),
+  /** Custom-node packs that failed to import, as far as ComfyUI's log tells; absent until ComfyUI is ready. */
+  failedPacks: z.array(z.string()).optional(),
 });
 
 /** The node classes, or why they are not there. */
@@ -59,7 +70,8 @@ export const descriptionSchema = z.object({
   nodeClasses: describedNodesSchema,
   /** By ComfyUI's folder names; sizes in bytes, where ComfyUI tells them. */
   models: z.record(z.string(), z.array(z.object({ name: z.string(), size: z.number().optional() }))),
-  /** Custom-node packs that failed to import, when the worker started ComfyUI and so read its log. */
+  results: resultCountsSchema.optional(),
+  /** Custom-node packs that failed to import, as far as ComfyUI's log tells: of one that runs for long it no longer begins at the start. */
   importFailures: z.array(z.object({ pack: z.string(), reason: z.string().optional() })).optional(),
   /** What a job may have, bytes, milliseconds and counts by name; `resultBytes` is that of this very job. */
   limits: z.record(z.string(), z.number()),
@@ -72,6 +84,7 @@ export const descriptionSchema = z.object({
 });
 
 export type ActionInput = z.output<typeof actionInputSchema>;
+export type ResultCounts = z.output<typeof resultCountsSchema>;
 export type Pong = z.output<typeof pongSchema>;
 export type Description = z.output<typeof descriptionSchema>;
 export type DescribedNodes = z.output<typeof describedNodesSchema>;

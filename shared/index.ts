@@ -17,6 +17,7 @@ export {
   isAction,
   type Pong,
   pongSchema,
+  type ResultCounts,
   readActionInput,
   readDescription,
   readPong,

@@ -248,6 +248,7 @@ export class Dispatcher implements Slots {
       onGpuBusy: () => this.#gpuBusy(flight),
       onGpuFree: () => this.#gpuFree(flight),
       onSharedOutput: () => this.#prefetch.noteSharedOutput(),
+      results: () => this.#options.reporter.results(),
       ...(job.executionTimeoutMs !== undefined && { executionTimeoutMs: job.executionTimeoutMs }),
     };
     try {

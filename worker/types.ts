@@ -2,7 +2,7 @@
  * The seams between the folders of the worker: what a job is to the runner, what the runner answers, and the logger. worker/runpod
  * takes jobs and delivers outcomes, worker/job makes outcomes out of jobs, worker/worker.ts joins the two.
  */
-import type { ComfyRunpodError, ProgressEvent } from '../shared/index.ts';
+import type { ComfyRunpodError, ProgressEvent, ResultCounts } from '../shared/index.ts';
 
 /** JSON text whose exact length is known before it is sent and which can be sent more than once (a retried POST). */
 export interface JsonBody {
@@ -48,6 +48,8 @@ export interface RunContext {
   readonly onGpuFree?: () => void;
   /** Called when the job wrote where another job may write too: for a while no job should be put into ComfyUI's queue ahead of time. */
   readonly onSharedOutput?: () => void;
+  /** Results of this worker that RunPod did not take. Absent where results don't travel through RunPod. */
+  readonly results?: () => ResultCounts;
 }
 
 /**

@@ -6,7 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { type Description, type Pong, readDescription } from '../../shared/index.ts';
+import { type Description, type Pong, type ResultCounts, readDescription } from '../../shared/index.ts';
 import type { Client } from '../client.ts';
 import type { Environment } from '../config.ts';
 
@@ -25,6 +25,8 @@ export interface DescribeCacheOptions {
 export interface CachedDescription {
   readonly description: Description;
   readonly cached: boolean;
+  /** Of the worker that answered now. */
+  readonly results?: ResultCounts;
 }
 
 /** Tags such as `latest` move: a kept description older than this is asked for again. */
@@ -36,13 +38,15 @@ export async function describeCached(client: Client, options: DescribeCacheOptio
   if (options.fresh !== true) {
     const pong = await client.ping(waiting);
     const kept = await readKept(fileOf(options, pong));
-    if (kept !== undefined) return { description: kept, cached: true };
+    const { results } = pong;
+    if (kept !== undefined) return { description: kept, cached: true, ...(results && { results }) };
   }
-  const description = await client.describe(waiting);
+  // Counts are of one worker and one moment; what is kept is of the image.
+  const { results, ...description } = await client.describe(waiting);
   const { image, versions } = description;
   const file = fileOf(options, { workerVersion: versions.worker, ...(image !== undefined && { image }) });
   if (file !== undefined) await keep(file, description).catch(() => undefined);
-  return { description, cached: false };
+  return { description, cached: false, ...(results && { results }) };
 }
 
 /** The cache folder of this program for the user, by the habits of the system. */

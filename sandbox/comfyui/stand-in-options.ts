@@ -60,6 +60,8 @@ export interface ComfyStandInOptions {
   readonly onExit?: (restartAfterMs: number | null) => void;
   /** `argv` of `/system_stats`. */
   readonly argv?: readonly string[];
+  /** Folders of custom-node packs that the log says failed to import at the start. */
+  readonly failedImports?: readonly string[];
   /** `--enable-cors-header`. */
   readonly corsOrigin?: string;
 }

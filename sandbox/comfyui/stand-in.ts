@@ -209,11 +209,16 @@ class StandIn implements ComfyStandIn {
 
   private newLog(): LogBook {
     const clock = this.options.clock ?? systemClock;
-    return new LogBook(
+    const log = new LogBook(
       this.options.logLevel ?? 'INFO',
       () => clock.now(),
       (text, level) => this.options.onLog?.(text, level),
     );
+    // One write a line, as ComfyUI does it.
+    const packs = (this.options.failedImports ?? []).map((pack) => `   0.1 seconds (IMPORT FAILED): ${pack}`);
+    if (packs.length > 0)
+      for (const line of ['\nImport times for custom nodes:', ...packs, '']) log.write('INFO', line);
+    return log;
   }
 
   private newLife(): ComfyProcess {

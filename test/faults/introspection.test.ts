@@ -6,6 +6,7 @@ import { request } from 'undici';
 import { afterEach, expect, it } from 'vitest';
 import { describeCached, readObjectInfo } from '../../client/index.ts';
 import { contractVersion, packageVersion } from '../../shared/index.ts';
+import { failedPacksIn } from '../../worker/comfy/log-tail.ts';
 import { runCommandLine } from '../support/client-bench.ts';
 import { startWholeStack, type WholeStack } from '../support/whole-stack.ts';
 
@@ -47,6 +48,7 @@ it('a ping is answered with who the worker is, and nothing is put into the queue
     image: 'registry.test/worker:1',
   });
   expect(pong.uptimeMs).toBeGreaterThanOrEqual(0);
+  expect(pong.results).toEqual({ undelivered: 0, kept: 0 });
   await expect.poll(async () => (await client.ping()).state).toBe('ready');
   expect(comfy[0]?.inspect.queue()).toEqual({ running: [], pending: [] });
   expect(comfy[0]?.inspect.history()).toEqual([]);
@@ -88,6 +90,55 @@ it('a ComfyUI that can not declare its nodes is described all the same, and the 
   expect(description.nodeClasses.data).toBeUndefined();
   expect(description.nodeClasses.omitted).toContain('could not declare');
   expect(description.warnings).toEqual(['ComfyUI did not tell its node classes.']);
+});
+
+it('packs that a ComfyUI started elsewhere failed to import are read from its log, in pings, descriptions and missing-node errors', async () => {
+  const failedImports = ['/opt/comfy/custom_nodes/ComfyUI-Broken-Pack'];
+  stack = await startWholeStack({ workers: 1, comfyOptions: { failedImports } });
+  await expect.poll(async () => (await stack?.client.ping())?.state).toBe('ready');
+  expect((await stack.client.ping()).failedPacks).toEqual(['ComfyUI-Broken-Pack']);
+  expect((await stack.client.describe()).importFailures).toEqual([{ pack: 'ComfyUI-Broken-Pack' }]);
+  const missing = await stack.client.submit({ workflow: { '1': { class_type: 'BrokenPackNode', inputs: {} } } });
+  expect(await missing.wait()).toMatchObject({
+    kind: 'failed',
+    error: { code: 'WORKFLOW_UNKNOWN_NODE', message: expect.stringContaining('ComfyUI-Broken-Pack') as string },
+  });
+});
+
+it('a ComfyUI whose log can not be read, or names a pack only after a prompt, has no failed packs', async () => {
+  stack = await startWholeStack({
+    workers: 1,
+    comfyFaults: () => [{ kind: 'bad-status', endpoint: '/internal/logs/raw', status: 404, times: 100 }],
+    comfyOptions: { failedImports: ['/opt/comfy/custom_nodes/ComfyUI-Broken-Pack'] },
+  });
+  await expect.poll(async () => (await stack?.client.ping())?.state).toBe('ready');
+  expect((await stack.client.ping()).failedPacks).toEqual([]);
+  expect(failedPacksIn('got prompt\n   0.1 seconds (IMPORT FAILED): /opt/custom_nodes/Words-Of-A-Prompt\n')).toEqual(
+    [],
+  );
+});
+
+it('a ping and a description count results that RunPod did not take, and those that the worker kept', async () => {
+  const folder = await useFolder();
+  stack = await startWholeStack({
+    workers: 1,
+    platformFaults: [{ route: 'job-done/result', when: { nth: 1 }, do: { kind: 'answer', status: 413 } }],
+    workerEnvironment: { RESULT_VOLUME_DIR: await useFolder(), COMFY_RUNPOD_IMAGE: 'registry.test/worker:3' },
+  });
+  const { client, emulator } = stack;
+  const workflow = {
+    '1': { class_type: 'EmptyImage', inputs: { width: 8, height: 8, batch_size: 1, color: 1 } },
+    '2': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: 'x' } },
+  };
+  expect(await (await client.submit({ workflow })).wait()).toMatchObject({ kind: 'failed' });
+  expect((await client.ping()).results).toEqual({ undelivered: 1, kept: 1 });
+  expect((await client.describe()).results).toEqual({ undelivered: 1, kept: 1 });
+  const environment = { ...emulator.clientEnvironment({ endpointId: 'ep1' }), XDG_CACHE_HOME: folder };
+  for (const cached of [false, true]) {
+    const printed = await runCommandLine(['describe'], { folder, environment });
+    expect(printed.stdout).toContain('1 not taken by RunPod since the worker began, 1 of them kept');
+    expect(printed.stdout.includes('kept from an earlier call')).toBe(cached);
+  }
 });
 
 it('an unknown action and an action with other keys fail with a reason', async () => {

@@ -25,7 +25,7 @@ import { ComfyHttp, transportFailure } from './http.ts';
 import { type ComfyInspection, inspectServer } from './inspect-server.ts';
 import { NodeCatalog } from './node-catalog.ts';
 import { deleteHistory, readHistory } from './prompt-state.ts';
-import { probeServer, readGpuMemory } from './server-info.ts';
+import { probeServer, readFailedPacks, readGpuMemory } from './server-info.ts';
 import { ComfySocket } from './socket.ts';
 import type { ComfyServer, ComfyTimings, Execution, ExecutionRequest, GpuMemory, NodeClass } from './types.ts';
 
@@ -228,7 +228,9 @@ class Connection implements ComfyConnection {
     const http = new ComfyHttp(child?.url ?? (source.kind === 'attach' ? source.url : ''), this.#timings.requestMs);
     let server: ComfyServer;
     try {
-      server = { ...(await this.#probe(http, child)), failedPacks: child?.failedPacks ?? [] };
+      const answered = await this.#probe(http, child);
+      const failedPacks = child?.failedPacks ?? (await readFailedPacks(http, this.#closing.signal));
+      server = { ...answered, failedPacks };
     } catch (error) {
       await http.close();
       await child?.stop();

@@ -30,6 +30,18 @@ const exceptionLine = /^((?:\w{1,40}\.){0,6}[A-Z]\w{0,50}(?:Error|Exception|Inte
 /** Printed before the server starts, one line for each pack: its import time, the mark, its path. */
 const failedImport = /^\s*[\d.]+ seconds \(IMPORT FAILED\): (.+?)[\\/]*\s*$/;
 
+/** The first line of a prompt (ComfyUI protocol notes §1.12). */
+const promptLine = /^got prompt$/;
+
+/** The packs that failed to import by a log from its start on; what comes after the first prompt is not believed. */
+export function failedPacksIn(log: string): string[] {
+  const tail = new LogTail();
+  const lines = log.split(/\r\n|\n|\r/);
+  const end = lines.findIndex((line) => promptLine.test(line));
+  tail.add('stdout', `${(end === -1 ? lines : lines.slice(0, end)).join('\n')}\n`);
+  return [...tail.failedPacks];
+}
+
 /** What of a line may be shown once prompts have run. */
 export function harmlessPart(line: string): string | undefined {
   if (harmless.some((pattern) => pattern.test(line))) return line;

@@ -1,5 +1,6 @@
 /** Reads `/system_stats` and judges what that version can do. An unknown version counts as the newest (ComfyUI protocol notes §7.1 D03). */
 import type { ComfyHttp } from './http.ts';
+import { failedPacksIn } from './log-tail.ts';
 import type { ComfyCapabilities, ComfyServer, GpuMemory } from './types.ts';
 import { listOf, recordOf, textOf } from './value-guards.ts';
 
@@ -39,4 +40,19 @@ export async function readGpuMemory(http: ComfyHttp, signal: AbortSignal): Promi
   const { vram_total: totalBytes, vram_free: freeBytes, type } = device;
   if (type === 'cpu' || typeof totalBytes !== 'number' || typeof freeBytes !== 'number') return undefined;
   return totalBytes > 0 ? { totalBytes, freeBytes } : undefined;
+}
+
+/** The log is 300 writes, of which a prompt may have made long ones. */
+const maxLogBytes = 4 * 1024 * 1024;
+const logMs = 2_000;
+
+/** The packs that failed to import, of a ComfyUI that runs already: its last writes tell, while they go back that far (§1.12). Never throws. */
+export async function readFailedPacks(http: ComfyHttp, signal: AbortSignal): Promise<readonly string[]> {
+  const request = { path: '/internal/logs/raw', signal, timeoutMs: logMs, maxBytes: maxLogBytes };
+  const log = recordOf(await http.json(request).catch(() => undefined));
+  return failedPacksIn(
+    listOf(log['entries'])
+      .map((entry) => textOf(recordOf(entry)['m']) ?? '')
+      .join(''),
+  );
 }

@@ -12,7 +12,10 @@ export interface ComfyServer {
   /** As it calls itself, or `unknown`. */
   readonly version: string;
   readonly capabilities: ComfyCapabilities;
-  /** Folder names of custom-node packs that failed to import. Known only of a ComfyUI that the worker started. */
+  /**
+   * Folder names of custom-node packs that failed to import, as the log tells. That of a ComfyUI which the worker did not start may no longer
+   * begin at its start.
+   */
   readonly failedPacks: readonly string[];
 }
 

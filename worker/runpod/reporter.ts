@@ -16,6 +16,7 @@ import {
   isComfyRunpodError,
   limits,
   packageVersion,
+  type ResultCounts,
 } from '../../shared/index.ts';
 import type { JobOutcome, JsonBody, Logger } from '../types.ts';
 import { postChunk } from './chunk-post.ts';
@@ -58,6 +59,8 @@ export interface JobReport {
 /** Opens reports. */
 export interface Reporter {
   open(job: DeliveredJob, signal: AbortSignal, logger: Logger): JobReport;
+  /** Results that RunPod did not take so far. */
+  results(): ResultCounts;
 }
 
 /** Largest job-done body for a job: ids of `/runsync` start with `sync-` (RunPod protocol notes §1.7). */
@@ -79,7 +82,9 @@ export function createReporter(parts: {
     hostname: config.hostname,
     version: packageVersion,
   };
+  const counts: ResultCounts = { undelivered: 0, kept: 0 };
   return {
+    results: () => ({ ...counts }),
     open(job, signal, logger) {
       const url = urls.done(job.id);
       const shared = { transport, url, jobId: job.id, timings, logger };
@@ -100,7 +105,7 @@ export function createReporter(parts: {
         async finish(outcome, { stopPod }) {
           await progress.close();
           const options = { ...shared, url: urls.done(job.id, streamed), signal, horizonMs };
-          return new FinalPost(outcome, stopPod, origin, options, keepResult).send();
+          return new FinalPost(outcome, stopPod, origin, options, { keepResult, counts }).send();
         },
       };
     },
@@ -122,15 +127,17 @@ class FinalPost {
   readonly #options: DeliveryOptions;
   readonly #limit: number;
   readonly #keep: KeepResult | undefined;
+  readonly #counts: ResultCounts;
 
   constructor(
     outcome: PostedOutcome,
     stopPod: boolean,
     origin: ErrorOrigin,
     options: DeliveryOptions,
-    keep: KeepResult | undefined,
+    worker: { readonly keepResult: KeepResult | undefined; readonly counts: ResultCounts },
   ) {
-    this.#keep = keep;
+    this.#keep = worker.keepResult;
+    this.#counts = worker.counts;
     this.#outcome = outcome;
     this.#stopPod = stopPod;
     this.#origin = origin;
@@ -168,6 +175,7 @@ class FinalPost {
   /** Posts `why` alone. A job that had failed anyway keeps its own error: it says more than the trouble with its delivery. */
   async #substitute(reason: ComfyRunpodError): Promise<ReportResult> {
     const outcome = this.#outcome;
+    this.#counts.undelivered++;
     const why = await this.#withPlace(reason);
     const error =
       outcome.kind === 'failed'
@@ -195,17 +203,20 @@ class FinalPost {
     });
   }
 
-  #keepOutput(): ReturnType<KeepResult> {
+  async #keepOutput(): ReturnType<KeepResult> {
     const { jobId } = this.#options;
     const { output } = this.#outcome;
-    if (!output || !this.#keep) return Promise.resolve(undefined);
-    return this.#keep(jobId, output, AbortSignal.timeout(keepMs));
+    const kept = output && (await this.#keep?.(jobId, output, AbortSignal.timeout(keepMs)));
+    if (kept) this.#counts.kept++;
+    return kept;
   }
 
   /** Only for results that somebody still waits for. */
   #keepUndelivered(result: DeliveryOutcome): ReturnType<KeepResult> {
     const ended = result.kind === 'expired' || (result.kind === 'aborted' && isShutdown(this.#options.signal.reason));
-    return ended ? this.#keepOutput() : Promise.resolve(undefined);
+    if (!ended) return Promise.resolve(undefined);
+    this.#counts.undelivered++;
+    return this.#keepOutput();
   }
 
   #lost(result: DeliveryOutcome, kept?: { readonly where: string; readonly name: string }): ReportResult {

@@ -1,7 +1,7 @@
 /** The command `describe`: what a worker of the endpoint has. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ComfyRunpodError, type Description } from '../../../shared/index.ts';
+import { ComfyRunpodError, type Description, type ResultCounts } from '../../../shared/index.ts';
 import { createClient } from '../../client.ts';
 import { describeCached, userCacheFolder } from '../../introspection/describe-cached.ts';
 import { readObjectInfo } from '../../introspection/read-object-info.ts';
@@ -19,7 +19,7 @@ export async function describeCommand(flags: DescribeFlags, context: CommandCont
   const { options } = configuredEndpoint(context);
   const client = createClient(options);
   try {
-    const { description, cached } = await describeCached(client, {
+    const { description, cached, results } = await describeCached(client, {
       folder: userCacheFolder(context.environment),
       endpoint: `${options.baseUrl ?? ''} ${options.endpointId ?? ''}`,
       ...(flags.fresh === true && { fresh: true }),
@@ -27,7 +27,12 @@ export async function describeCommand(flags: DescribeFlags, context: CommandCont
     const { data: _packed, ...nodeClasses } = description.nodeClasses;
     const document = { ...description, nodeClasses };
     if (flags.out !== undefined) await save(path.resolve(context.io.folder, flags.out), document, description);
-    context.print(summary(description, cached), { ok: true, cached, ...document });
+    context.print(summary(description, cached, results), {
+      ok: true,
+      cached,
+      ...document,
+      ...(results && { results }),
+    });
     return 0;
   } finally {
     await client.close();
@@ -50,7 +55,11 @@ function gib(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }
 
-function summary(description: Description, cached: boolean): string {
+function undeliveredText({ undelivered, kept }: ResultCounts): string {
+  return `${undelivered} not taken by RunPod since the worker began, ${kept} of them kept on its volume or in its bucket`;
+}
+
+function summary(description: Description, cached: boolean, results: ResultCounts | undefined): string {
   const { versions, nodeClasses, models, gpus, disks, memory, importFailures = [], warnings = [] } = description;
   const files = Object.values(models).flat();
   const known = files.reduce((sum, { size = 0 }) => sum + size, 0);
@@ -69,6 +78,7 @@ function summary(description: Description, cached: boolean): string {
     ]),
     ...(memory ? [['memory', `${gib(memory.freeBytes)} of ${gib(memory.totalBytes)} free`] as [string, string]] : []),
     ...Object.entries(disks).map(([what, disk]): [string, string] => ['disk', `${what}: ${gib(disk.freeBytes)} free`]),
+    ...(results && results.undelivered > 0 ? [['results', undeliveredText(results)] as [string, string]] : []),
     ...importFailures.map(({ pack, reason = '' }): [string, string] => ['failed', `${pack} ${reason}`]),
     ...[...warnings, ...(nodeClasses.omitted === undefined ? [] : [nodeClasses.omitted])].map(
       (text): [string, string] => ['note', text],

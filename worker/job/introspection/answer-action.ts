@@ -8,7 +8,7 @@ import {
   readActionInput,
   toComfyRunpodError,
 } from '../../../shared/index.ts';
-import type { ComfyConnection } from '../../comfy/index.ts';
+import type { ComfyConnection, ComfyServer } from '../../comfy/index.ts';
 import { createJsonBody } from '../../outputs/index.ts';
 import type { JobOutcome, RunContext } from '../../types.ts';
 import { describeWorker } from './describe-worker.ts';
@@ -28,8 +28,7 @@ export async function answerAction(
   try {
     context.signal.throwIfAborted();
     const { action } = readActionInput(input);
-    const answer =
-      action === 'ping' ? await pong(comfy, facts, context.signal) : await describeWorker(comfy, facts, context);
+    const answer = action === 'ping' ? await pong(comfy, facts, context) : await describeWorker(comfy, facts, context);
     return { kind: 'completed', output: createJsonBody([JSON.stringify(answer)]) };
   } catch (error) {
     if (context.signal.aborted) return { kind: 'cancelled' };
@@ -37,23 +36,25 @@ export async function answerAction(
   }
 }
 
-async function pong(comfy: ComfyConnection, facts: WorkerFacts, signal: AbortSignal): Promise<Pong> {
+async function pong(comfy: ComfyConnection, facts: WorkerFacts, context: RunContext): Promise<Pong> {
+  const found = await findComfy(comfy, context.signal);
   return {
     kind: 'comfy-runpod/pong',
     contract: contractVersion,
     workerVersion: packageVersion,
     workerId: facts.workerId,
     ...(facts.image !== undefined && { image: facts.image }),
-    state: await comfyState(comfy, signal),
+    state: typeof found === 'string' ? found : 'ready',
     uptimeMs: Math.round(performance.now() - facts.startedAt),
+    ...(context.results && { results: context.results() }),
+    ...(typeof found === 'object' && { failedPacks: [...found.failedPacks] }),
   };
 }
 
-async function comfyState(comfy: ComfyConnection, signal: AbortSignal): Promise<Pong['state']> {
+async function findComfy(comfy: ComfyConnection, signal: AbortSignal): Promise<ComfyServer | 'starting' | 'down'> {
   const late = AbortSignal.timeout(pingWaitMs);
   try {
-    await raceSignal(comfy.ready(AbortSignal.any([signal, late])), late);
-    return 'ready';
+    return await raceSignal(comfy.ready(AbortSignal.any([signal, late])), late);
   } catch (error) {
     signal.throwIfAborted();
     return late.aborted || !isComfyRunpodError(error) ? 'starting' : 'down';

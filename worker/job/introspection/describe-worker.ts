@@ -47,6 +47,7 @@ export async function describeWorker(
     disks: await measureFolders(facts.folders),
     // Without a GPU ComfyUI lists the processor with the memory of the machine (ComfyUI protocol notes §1.9).
     gpus: found.devices.filter(({ type }) => type !== 'cpu').map((device) => ({ ...device })),
+    ...(context.results && { results: context.results() }),
     ...(server.failedPacks.length > 0 && { importFailures: server.failedPacks.map((pack) => ({ pack })) }),
     ...(found.warnings.length > 0 && { warnings: [...found.warnings] }),
   };
