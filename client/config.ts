@@ -7,13 +7,20 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { type ClientEnvironment, ComfyRunpodError, clientVariables, readEnvironment } from '../shared/index.ts';
 import type { ClientOptions } from './client.ts';
+import type { Profile } from './profiles/profile-file.ts';
 
 /** Variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What the environment says: an endpoint, or nothing at all. */
 export type ClientConfig =
-  | { readonly kind: 'runpod'; readonly options: ClientOptions; readonly endpointId: string }
+  | {
+      readonly kind: 'runpod';
+      readonly options: ClientOptions;
+      readonly endpointId: string;
+      /** Where profiles were chosen: each with the options of its client, the first being {@link options}. */
+      readonly routes?: readonly { readonly profile: Profile; readonly options: ClientOptions }[];
+    }
   | { readonly kind: 'unconfigured' };
 
 /** The environment of this process. */
@@ -34,6 +41,35 @@ export async function withDotEnv(environment: Environment, folder: string): Prom
     if (value !== undefined && value.trim() !== '') merged[name] = value;
   }
   return merged;
+}
+
+/**
+ * The configuration of named profiles: their endpoints, and the keys from the variables that they name. Throws `CONFIG_MISSING` for a key that
+ * is not set and `CONFIG_INVALID` for malformed variables.
+ */
+export function readProfileConfig(environment: Environment, profiles: readonly Profile[]): ClientConfig {
+  const values: ClientEnvironment = readEnvironment(clientVariables, environment);
+  const routes = profiles.map((profile) => {
+    const apiKey = environment[profile.key]?.trim();
+    if (apiKey === undefined || apiKey === '') {
+      throw new ComfyRunpodError('CONFIG_MISSING', `Profile ${profile.name} needs ${profile.key}, which is not set.`, {
+        details: { variable: profile.key },
+        nextStep: `Set ${profile.key} in the environment or in .env.`,
+      });
+    }
+    const options: ClientOptions = {
+      apiKey,
+      endpointId: profile.endpoint,
+      baseUrl: profile.baseUrl ?? values.RUNPOD_BASE_URL,
+      requestTimeoutMs: values.RUNPOD_REQUEST_TIMEOUT,
+      pollIntervalMs: values.RUNPOD_POLL_INTERVAL,
+      maxPollDurationMs: values.RUNPOD_MAX_POLL_DURATION,
+    };
+    return { profile, options };
+  });
+  const [first] = routes;
+  if (first === undefined) return readClientConfig(environment);
+  return { kind: 'runpod', endpointId: first.profile.endpoint, options: first.options, routes };
 }
 
 /**

@@ -22,6 +22,8 @@ export { readObjectInfo } from './introspection/read-object-info.ts';
 export type { JobEvent } from './job-events.ts';
 export { JobHandle, type WaitOptions } from './job-handle.ts';
 export type { JobResult, JobTimes } from './job-result.ts';
+export { type Candidate, type JobNeeds, type Ranking, rankEndpoints } from './profiles/rank-endpoints.ts';
+export { createRoutedTransport, type RoutedTransportOptions, type RouteMember } from './profiles/routed-transport.ts';
 export { decodeArtifact } from './saving/decode-artifact.ts';
 export { isFetchable, type SavedFile, type SaveOptions, saveArtifacts } from './saving/save-artifacts.ts';
 export { type JobRequest, prepareJob } from './submit/prepare-job.ts';

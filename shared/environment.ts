@@ -129,6 +129,16 @@ export const clientVariables = {
     '86400',
     seconds(86_400, { min: 1, max: 604_800 }),
   ),
+  COMFY_RUNPOD_CONFIG: variable(
+    'File of named profiles (YAML).',
+    "`comfy-runpod/config.yaml` in the user's configuration folder",
+    text,
+  ),
+  COMFY_RUNPOD_PROFILE: variable(
+    'Profile or profiles to use, separated by commas; `auto` stands for all.',
+    'none',
+    text,
+  ),
   COMFY_RUNPOD_GRAPHICS: variable(
     "How pictures are drawn in the terminal: kitty, iterm2, sixel or none; auto goes by the terminal's own variables.",
     'auto',

@@ -1,6 +1,7 @@
 /** What every command is given: the world, the flags they share, and the one way to print a result. */
-import { ComfyRunpodError } from '../../shared/index.ts';
-import { type ClientConfig, type Environment, readClientConfig, withDotEnv } from '../config.ts';
+import { ComfyRunpodError, toComfyRunpodError } from '../../shared/index.ts';
+import { type ClientConfig, type Environment, readClientConfig, readProfileConfig, withDotEnv } from '../config.ts';
+import { chooseProfiles, profilePath, readProfiles } from '../profiles/profile-file.ts';
 import type { CliIo } from './io.ts';
 import { type Palette, palette } from './terminal-text.ts';
 
@@ -9,6 +10,8 @@ export interface OutputFlags {
   readonly json?: boolean;
   readonly jsonl?: boolean;
   readonly quiet?: boolean;
+  /** Names of profiles, separated by commas. */
+  readonly profile?: string;
 }
 
 /** One run of one command. */
@@ -38,6 +41,7 @@ export async function createContext(io: CliIo, flags: OutputFlags): Promise<Comm
   const jsonl = flags.jsonl === true;
   const json = flags.json === true || jsonl;
   const quiet = flags.quiet === true;
+  const config = await configReader(environment, flags.profile);
   return {
     io,
     json,
@@ -45,11 +49,31 @@ export async function createContext(io: CliIo, flags: OutputFlags): Promise<Comm
     quiet,
     environment,
     paint: palette(io.interactive, environment),
-    config: () => readClientConfig(environment),
+    config,
     print: (text, document) =>
       io.stdout.write(json ? `${JSON.stringify(jsonl ? { type: 'result', ...document } : document)}\n` : text),
     emit: (event) => void (jsonl && io.stdout.write(`${JSON.stringify(event)}\n`)),
     note: (text) => void (quiet || io.stderr.write(`${text}\n`)),
+  };
+}
+
+/**
+ * Which endpoint is meant: --profile, else COMFY_RUNPOD_PROFILE, else RUNPOD_ENDPOINT_ID, else the default of the file of profiles. Errors are
+ * thrown by the returned function, so that commands without an endpoint don't meet them.
+ */
+async function configReader(environment: Environment, flag: string | undefined): Promise<() => ClientConfig> {
+  const wish = (flag ?? environment['COMFY_RUNPOD_PROFILE'] ?? '').trim();
+  const named = wish
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  const direct = (environment['RUNPOD_ENDPOINT_ID'] ?? '').trim() !== '';
+  if (named.length === 0 && direct) return () => readClientConfig(environment);
+  const read = await readProfiles(profilePath(environment)).catch((error: unknown) => toComfyRunpodError(error));
+  return () => {
+    if (read instanceof ComfyRunpodError) throw read;
+    const chosen = chooseProfiles(read, named.length > 0 ? named : read.defaults);
+    return chosen.length > 0 ? readProfileConfig(environment, chosen) : readClientConfig(environment);
   };
 }
 

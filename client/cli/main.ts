@@ -13,8 +13,14 @@ import { palette } from './terminal-text.ts';
 /** Runs one command. `argv` has no program name in it. Resolves with the exit code. */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
   let exitCode: number = exitCodes.success;
+  let profile: string | undefined;
   const program = createProgram(async (output, act) => {
-    exitCode = await act(await createContext(io, typeof output === 'boolean' ? { json: output } : output));
+    const flags = typeof output === 'boolean' ? { json: output } : output;
+    exitCode = await act(await createContext(io, { ...flags, ...(profile !== undefined && { profile }) }));
+  });
+  program.hook('preAction', (_program, command) => {
+    const named: unknown = command.optsWithGlobals()['profile'];
+    if (typeof named === 'string') profile = named;
   });
   let complaint = '';
   const output = {

@@ -14,7 +14,7 @@ import {
 } from './commands/endpoint-commands.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
 import { addSubmitFlags, type SubmitFlags } from './commands/submit-flags.ts';
-import { addTerminalCommands } from './commands/terminal-commands.ts';
+import { addProfileFlag, addTerminalCommands } from './commands/terminal-commands.ts';
 
 /** How a parsed command is carried out: makes the context and remembers the exit code. */
 export type Carry = (output: boolean | OutputFlags, act: (context: CommandContext) => Promise<number>) => Promise<void>;
@@ -75,6 +75,7 @@ export function createProgram(carry: Carry): Command {
   addEndpointCommands(program, carry);
   addLocalCommands(program, carry);
   addTerminalCommands(program, carry);
+  addProfileFlag(program);
   return program;
 }
 

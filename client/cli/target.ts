@@ -1,7 +1,9 @@
 /** Where a job runs: RunPod, the sandbox in this process, or a ComfyUI that is driven directly. */
 import { ComfyRunpodError } from '../../shared/index.ts';
 import { type Client, createClient } from '../client.ts';
+import type { JobNeeds } from '../profiles/rank-endpoints.ts';
 import type { CommandContext } from './command-context.ts';
+import { openConfigured } from './open-configured.ts';
 
 /** Folders of a ComfyUI that shares this machine's disk. */
 export interface ComfyFolders {
@@ -15,6 +17,8 @@ export interface TargetFlags {
   readonly sandbox?: boolean;
   readonly comfyUrl?: string;
   readonly folders?: ComfyFolders;
+  /** What the job needs of an endpoint, where there are several. */
+  readonly needs?: JobNeeds;
 }
 
 /** An opened place. */
@@ -39,7 +43,7 @@ export async function openTarget(flags: TargetFlags, context: CommandContext): P
   if (!flags.sandbox) {
     const config = context.config();
     if (config.kind === 'runpod') {
-      const client = createClient(config.options);
+      const client = openConfigured(config, { needs: flags.needs, context });
       return { kind: 'runpod', client, close: () => client.close() };
     }
     context.note(

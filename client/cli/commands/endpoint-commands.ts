@@ -7,19 +7,26 @@ import {
   type JobView,
   readProgressEvent,
 } from '../../../shared/index.ts';
-import { type Client, createClient } from '../../client.ts';
+import type { Client } from '../../client.ts';
 import { readJobResult } from '../../job-result.ts';
+import type { JobNeeds } from '../../profiles/rank-endpoints.ts';
 import { type CommandContext, configuredEndpoint } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
+import { openConfigured } from '../open-configured.ts';
 import type { PresentFlags } from '../present-files.ts';
 import { errorDocument } from '../render/error-text.ts';
 import { oneLine } from '../terminal-text.ts';
+import { parseNeeds } from './profiles.ts';
 import type { SubmitFlags } from './submit-flags.ts';
 import { submitInterruptibly } from './submit-interruptibly.ts';
 
 /** Runs `use` with a client for the configured endpoint. */
-async function withClient<T>(context: CommandContext, use: (client: Client) => Promise<T>): Promise<T> {
-  const client = createClient(configuredEndpoint(context).options);
+async function withClient<T>(
+  context: CommandContext,
+  use: (client: Client) => Promise<T>,
+  needs?: JobNeeds,
+): Promise<T> {
+  const client = openConfigured(configuredEndpoint(context), { context, needs });
   try {
     return await use(client);
   } finally {
@@ -29,7 +36,8 @@ async function withClient<T>(context: CommandContext, use: (client: Client) => P
 
 /** `submit`: prints the id. */
 export function submitCommand(workflow: string, flags: SubmitFlags, context: CommandContext): Promise<number> {
-  return withClient(context, async (client) => {
+  const needs = flags.needs === undefined ? undefined : parseNeeds(flags.needs);
+  const submit = async (client: Client) => {
     const submitted = await submitInterruptibly(workflow, flags, { client, kind: 'runpod' }, context);
     if (submitted === 'left') return exitCodes.interrupted;
     const { job, interrupted } = submitted;
@@ -39,7 +47,8 @@ export function submitCommand(workflow: string, flags: SubmitFlags, context: Com
     }
     context.print(`${job.id}\n`, { ok: true, jobId: job.id });
     return 0;
-  });
+  };
+  return withClient(context, submit, needs);
 }
 
 /** `status ID`: one line. */

@@ -5,6 +5,7 @@ import type { CommandContext } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
 import type { PresentFlags } from '../present-files.ts';
 import { type ComfyFolders, openTarget, type Target } from '../target.ts';
+import { parseNeeds } from './profiles.ts';
 import type { SubmitFlags } from './submit-flags.ts';
 import { submitInterruptibly } from './submit-interruptibly.ts';
 
@@ -39,6 +40,7 @@ export async function runCommand(workflow: string, flags: RunFlags, context: Com
       folders: comfyFolders(flags, context.io.folder),
       ...(sandbox && { sandbox }),
       ...(comfyUrl !== undefined && { comfyUrl }),
+      ...(flags.needs !== undefined && { needs: parseNeeds(flags.needs) }),
     },
     context,
   );

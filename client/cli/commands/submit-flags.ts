@@ -15,6 +15,7 @@ export interface SubmitFlags {
   readonly timeout?: string;
   readonly runsync?: boolean;
   readonly allowExistingInputs?: boolean;
+  readonly needs?: string;
 }
 
 /** Time RunPod gives the job beyond its own limit, so that the worker's report of it arrives first. */
@@ -40,6 +41,7 @@ export function addSubmitFlags(command: Command): Command {
     .option('--allow-existing-inputs', 'nodes without a picture may name files that the ComfyUI there already has')
     .option('--timeout <seconds>', 'longest run on the worker')
     .option('--runsync', 'submit with /runsync: 20 MB each way instead of 10, the result is kept for a minute only')
+    .option('--needs <list>', 'what an endpoint must have, where several are named: vram=24,tag=video,model=FILE')
     .option('--debug', "keep the job's files on the worker instead of wiping them");
 }
 

@@ -1,9 +1,38 @@
-/** The flags of the commands that are about the terminal and this machine: doctor and completion. */
+/** The flags of the commands that are about this machine and its settings: doctor, profiles and completion; and --profile of all others. */
 import { Argument, type Command } from 'commander';
 import type { OutputFlags } from '../command-context.ts';
 import { type CompletionShell, completionScript, completionShells } from '../complete.ts';
 import type { Carry } from '../program.ts';
 import type { DoctorFlags } from './doctor.ts';
+
+/** Commands that reach an endpoint, and so take --profile. */
+const reaching = new Set([
+  'run',
+  'submit',
+  'batch',
+  'status',
+  'wait',
+  'fetch',
+  'resume',
+  'cancel',
+  'health',
+  'describe',
+  'doctor',
+  'validate',
+  'convert',
+  'inject',
+  'inspect',
+]);
+
+/** Adds --profile to every command that reaches an endpoint. Called when all commands are there. */
+export function addProfileFlag(program: Command): void {
+  for (const command of program.commands.filter((one) => reaching.has(one.name()))) {
+    command.option(
+      '--profile <names>',
+      'endpoint by its name in the file of profiles; several, or `auto`, to choose from',
+    );
+  }
+}
 
 /** Adds the commands. */
 export function addTerminalCommands(program: Command, carry: Carry): void {
@@ -19,6 +48,15 @@ export function addTerminalCommands(program: Command, carry: Carry): void {
     );
   doctor.action((flags: DoctorFlags & OutputFlags) =>
     carry(flags, async (context) => (await import('./doctor.ts')).doctorCommand(flags, context)),
+  );
+
+  const profiles = program
+    .command('profiles')
+    .description('list the named endpoints, their workers and queues, and where their file is')
+    .option('--json', 'print one JSON document on stdout')
+    .addHelpText('after', '\nThe file is described in docs/profiles.md.\n\nExamples:\n  $ comfy-runpod profiles\n');
+  profiles.action((flags: OutputFlags) =>
+    carry(flags, async (context) => (await import('./profiles.ts')).profilesCommand(context)),
   );
 
   const name = program.name();
