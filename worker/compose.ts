@@ -1,6 +1,6 @@
 /** Joins configuration, ComfyUI and the job runner: the one place that knows how the folders of the worker fit together. */
 import path from 'node:path';
-import { ResourceStack } from '../shared/index.ts';
+import { ResourceStack, raceSignal } from '../shared/index.ts';
 import { type ComfyConnection, type ComfySource, connectComfy } from './comfy/index.ts';
 import type { ComfyConfig, WorkerConfig } from './config.ts';
 import { HeldInputs } from './inputs/index.ts';
@@ -9,10 +9,13 @@ import { keepResult } from './outputs/index.ts';
 import type { KeepResult } from './runpod/index.ts';
 import type { JobRunner, Logger } from './types.ts';
 import {
+  assertRightFolders,
   chooseWorkspaceRoot,
   createRemoteWorkspace,
   createSharedWorkspace,
+  probeFolders,
   releaseFolderName,
+  type SharedDirectories,
   takeFolderName,
   type Workspace,
   wipeFile,
@@ -38,6 +41,8 @@ interface Opened {
   readonly comfy: ComfyConnection;
   readonly workspace: Workspace;
   readonly folders: Readonly<Record<string, string>>;
+  /** Finds out whether the folders are those of that ComfyUI, where that is not certain. */
+  readonly checkFolders?: (signal: AbortSignal) => Promise<void>;
 }
 
 /** The factory of the product. Throws `WORKSPACE_FAILED` when there is no folder to work in. */
@@ -45,7 +50,7 @@ export const createRunner: RunnerFactory = async (config, logger, signal) => {
   signal.throwIfAborted();
   const owned = new ResourceStack();
   try {
-    const { comfy, workspace, folders } = await open(config, logger, owned);
+    const { comfy, workspace, folders, checkFolders } = await open(config, logger, owned);
     await workspace.prepare();
     owned.defer(() => workspace.close());
     const swept = sweep(workspace, logger);
@@ -56,6 +61,7 @@ export const createRunner: RunnerFactory = async (config, logger, signal) => {
       policy: config.nodes,
       inputs: { store },
       ...{ comfy, workspace, logger, workerId, stallMs, folders, delivery },
+      ...(checkFolders && { checkFolders }),
       ...(encryptionKey !== undefined && { encryptionKey }),
       ...(image !== undefined && { image }),
     });
@@ -80,9 +86,37 @@ async function open(config: WorkerConfig, logger: Logger, owned: ResourceStack):
     const { url, directories, exclusive } = config.comfy;
     const comfy = connect({ kind: 'attach', url });
     if (!directories) return { comfy, workspace: createRemoteWorkspace(comfy), folders: {} };
-    return { comfy, workspace: createSharedWorkspace(directories, { exclusive }), folders: { ...directories } };
+    const workspace = createSharedWorkspace(directories, { exclusive });
+    const checkFolders = folderCheck(comfy, directories, logger);
+    return { comfy, workspace, folders: { ...directories }, checkFolders };
   }
   return openStarted(config.comfy, connect, logger);
+}
+
+/** The variables that name the folders of a ComfyUI that runs already. */
+const folderVariables = { input: 'COMFY_INPUT_DIR', output: 'COMFY_OUTPUT_DIR', temp: 'COMFY_TEMP_DIR' } as const;
+const folderCheckMs = 30_000;
+
+/** Checks once; a check that failed is made again for the next job. */
+function folderCheck(
+  comfy: ComfyConnection,
+  directories: SharedDirectories,
+  logger: Logger,
+): (signal: AbortSignal) => Promise<void> {
+  let checked: Promise<void> | undefined;
+  const check = async () => {
+    const findings = await probeFolders(directories, comfy.size, AbortSignal.timeout(folderCheckMs));
+    assertRightFolders(findings, folderVariables);
+    if (Object.values(findings).includes('unknown'))
+      logger.warn({ ...findings }, 'ComfyUI would not tell whether the folders are its own.');
+  };
+  return (signal) => {
+    checked ??= check().catch((error: unknown) => {
+      checked = undefined;
+      throw error;
+    });
+    return raceSignal(checked, signal);
+  };
 }
 
 /** The store of input files, in a folder of its own that ComfyUI reads from and a later worker would sweep. */

@@ -20,6 +20,8 @@ export interface JobRunnerOptions {
   readonly workerId: string;
   /** Silence after which a run counts as stalled, milliseconds. Default: `limits.stallMs`. */
   readonly stallMs?: number;
+  /** Throws `CONFIG_INVALID` when the workspace is not on the folders of this ComfyUI. Asked once ComfyUI answers. */
+  readonly checkFolders?: (signal: AbortSignal) => Promise<void>;
   /** What graphs may be. Default: all that ComfyUI can run, within `limits`. */
   readonly policy?: GraphPolicy;
   /** Where results go that don't fit into the answer. Default: nowhere but /stream. */

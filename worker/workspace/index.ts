@@ -2,6 +2,7 @@
 
 export { chooseWorkspaceRoot, type RootDirectories, rootDirectories, type WorkspaceRoot } from './choose-root.ts';
 export { releaseFolderName, takeFolderName } from './folder-names.ts';
+export { assertRightFolders, type FolderFindings, probeFolders } from './probe-folders.ts';
 export { createRemoteWorkspace, type RemoteTransfer } from './remote-workspace.ts';
 export { createSharedWorkspace, type SharedDirectories } from './shared-workspace.ts';
 export type {

@@ -26,6 +26,8 @@ export interface JobSupport {
   readonly delivery?: DeliveryPlaces;
   /** Where input files are held, and how addresses are fetched. */
   readonly inputs?: Pick<JobInputsOptions, 'store' | 'fetch'>;
+  /** Throws `CONFIG_INVALID` when the workspace is not on the folders of this ComfyUI. Asked once ComfyUI answers. */
+  readonly checkFolders?: (signal: AbortSignal) => Promise<void>;
   /** What graphs may be. */
   readonly policy?: GraphPolicy;
   /** The places of all jobs of this worker in ComfyUI. */

@@ -32,6 +32,7 @@ async function plan(run: JobRun, signal: AbortSignal): Promise<Planned> {
     ? { server: await comfy.ready(signal), ahead: undefined }
     : await boot(run, signal);
   run.ledger.comfyVersion = server.version;
+  await run.support.checkFolders?.(signal);
   const names = Object.values(run.input.workflow).map((node) => node.class_type);
   const classes = await comfy.describe(names, signal);
   return { plan: planGraph(run.input, classes, { ...run.support.policy, failedPacks: server.failedPacks }), ahead };
