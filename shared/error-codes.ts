@@ -4,6 +4,7 @@
  * person is told. A code is never reused for a second meaning; removing one is a breaking change of the contract.
  */
 
+import { bootErrorPolicies } from './boot-error-codes.ts';
 import { type ErrorPolicy, exitCodes, row } from './error-policy.ts';
 
 export { type Blame, type ErrorPolicy, exitCodes, type RetryAdvice } from './error-policy.ts';
@@ -333,6 +334,8 @@ export const errorPolicies = {
     jobFailed,
     'The worker was told to stop before the job was done; submit again.',
   ),
+
+  ...bootErrorPolicies,
 
   // The result on the caller's side.
   RESULT_INVALID: row(

@@ -78,6 +78,18 @@ export {
   type ValueOutput,
 } from './job-output.ts';
 export { limits } from './limits.ts';
+export {
+  type ModelEntry,
+  type ModelSource,
+  type ModelSpec,
+  modelEntrySchema,
+  modelLabel,
+  modelManifestSchema,
+  sourceLabel,
+  specOf,
+} from './models/model-entry.ts';
+export { foldersOfType, hasModelEnding, isPickle, modelFolderType, modelFolderTypes } from './models/model-folders.ts';
+export { formatModels, parseModels } from './models/parse-models.ts';
 export { parseJobInput } from './parse-job-input.ts';
 export { type Phase, type Preview, type ProgressEvent, progressEventSchema, readProgressEvent } from './progress.ts';
 export {

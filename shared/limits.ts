@@ -64,6 +64,20 @@ export const limits = {
   heldInputBytes: 1024 * MiB,
   heldInputFiles: 2_048,
 
+  /** Models that are looked for or downloaded at once, and ranges of one download at once. */
+  modelsAtOnce: 3,
+  modelConnections: 6,
+  /** Bytes of one range of a download. */
+  modelPieceBytes: 32 * MiB,
+  /** Silence of a model's server after which a request is given up. */
+  modelIdleMs: 30_000,
+  /** Attempts in a row that bring not one byte, after which a download is given up. */
+  modelAttempts: 8,
+  /** Longest pause that a server may ask for between two attempts. */
+  modelRetryAfterMs: 120_000,
+  /** Between two lines of the log about one download. */
+  modelProgressMs: 5_000,
+
   /** job-take is abandoned and reissued after this (RunPod protocol notes §2.6). */
   jobTakeTimeoutMs: 90_000,
   /** job-stop likewise (§2.15). */
