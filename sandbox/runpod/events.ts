@@ -20,6 +20,8 @@ export interface SeenRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Body size in bytes, once read. */
   bodyBytes: number;
+  /** When the last byte of the body was there; undefined before, and for a body that was refused or broke off. */
+  bodyReadAt: number | undefined;
   /** The body's text, up to `recordBodies` bytes; undefined when not recorded. */
   body: string | undefined;
   /** Status answered; undefined while held, or when the connection ended without an answer. */

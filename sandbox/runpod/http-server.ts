@@ -238,6 +238,7 @@ export class EmulatorServer {
       authorized: acceptsKey(authorization, key),
       headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)])),
       bodyBytes: 0,
+      bodyReadAt: undefined,
       body: undefined,
       status: undefined,
       faults: [],
@@ -248,6 +249,7 @@ export class EmulatorServer {
 
   #noteBody(seen: SeenRequest, body: Buffer): void {
     seen.bodyBytes = body.length;
+    seen.bodyReadAt = this.#host.clock.now();
     if (this.#host.recordBodies > 0) seen.body = body.toString('utf8', 0, this.#host.recordBodies);
   }
 

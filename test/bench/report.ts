@@ -21,7 +21,8 @@ export function formatTable(rows: readonly Row[]): string {
   return lines.join('\n');
 }
 
-function quantile(values: readonly number[], share: number): number {
+/** The value below which this share of the values lies. */
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }
@@ -29,4 +30,10 @@ function quantile(values: readonly number[], share: number): number {
 /** Median and 90th percentile as text, with one digit. */
 export function spread(values: readonly number[]): string {
   return `${quantile(values, 0.5).toFixed(1)} (${quantile(values, 0.9).toFixed(1)})`;
+}
+
+/** A row for a measurement that broke off: the others are printed all the same. */
+export function failedRow(figure: string, error: unknown): Row {
+  const why = error instanceof Error ? error.message : 'unknown';
+  return { figure, ours: `FAILED: ${why.slice(0, 200)}`, budget: '', rivals: '' };
 }

@@ -6,9 +6,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { pathToFileURL } from 'node:url';
 import { request } from 'undici';
 import { type EmulatorEvent, type RunpodEmulator, startRunpodEmulator } from '../../sandbox/runpod/index.ts';
 import { delay, ResourceStack } from '../../shared/index.ts';
+import { type LinkOptions, startSlowLink } from '../support/slow-link.ts';
 import { QueueWatch } from './queue-watch.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -19,16 +21,39 @@ export interface TimedEvent {
   readonly event: EmulatorEvent;
 }
 
-/** The running stack. */
+/** What a worker is started with besides its environment. */
+export interface BenchWorkerOptions {
+  /** Measures the event loop: see test/support/loop-delay-child.ts. */
+  readonly watchLoop?: boolean;
+}
+
+/** The running stack, and the line between RunPod and everybody else. */
 export interface BenchStack extends AsyncDisposable {
   readonly comfyName: string;
+  /** What stands for `https://api.runpod.ai/v2`, as a client reaches it. */
+  readonly clientUrl: string;
   readonly emulator: RunpodEmulator;
   /** Everything that the emulator did, in order. */
   readonly events: readonly TimedEvent[];
   /** ComfyUI's queue as its status broadcasts tell it. */
   readonly queue: QueueWatch;
   /** Starts a worker process; it is ended with the stack or by its disposal. */
-  startWorker(name: string, environment?: Readonly<Record<string, string>>): ChildProcess & AsyncDisposable;
+  startWorker(
+    name: string,
+    environment?: Readonly<Record<string, string>>,
+    options?: BenchWorkerOptions,
+  ): ChildProcess & AsyncDisposable;
+  /** A budget, and what the line alone takes on top of it: one round trip and the bytes that are sent to RunPod. */
+  onTop(budgetMs: number | undefined, bytesUp: number): string;
+  /** What others were measured at, where that was over a line like this one. */
+  rivals(recorded: string): { readonly rivals: string };
+  /** The same stack over a line like this one. */
+  over(line: LinkOptions): Promise<BenchStack>;
+}
+
+/** The memory file system that the image works on, or the system's temporary folder where there is none. */
+export function ramDisk(): string {
+  return existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 }
 
 interface Comfy {
@@ -58,7 +83,7 @@ async function waitForServer(url: string, child: ChildProcess): Promise<void> {
 }
 
 async function startStandIn(resources: ResourceStack): Promise<Comfy> {
-  const folder = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'comfy-runpod-bench-'));
+  const folder = await mkdtemp(join(ramDisk(), 'comfy-runpod-bench-'));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
   const port = 18_000 + Math.floor(Math.random() * 2_000);
   const directories = { input: join(folder, 'input'), output: join(folder, 'output'), temp: folder };
@@ -106,25 +131,48 @@ export async function startBenchStack(environment: NodeJS.ProcessEnv): Promise<B
     await startRunpodEmulator({ onEvent: (event) => events.push({ ms: performance.now(), event }) }),
   );
   const queue = resources.use(await QueueWatch.open(comfy.url));
-  return {
-    comfyName: comfy.name,
-    emulator,
-    events,
-    queue,
-    startWorker(name, environment = {}) {
-      const child = spawn(process.execPath, [join(root, 'dist/client/cli/bin.js'), 'worker'], {
-        stdio: ['ignore', 'ignore', 'inherit'],
-        env: {
-          PATH: process.env['PATH'],
-          RUNPOD_LOG_LEVEL: 'error',
-          ...emulator.workerEnvironment({ endpointId: 'ep1', podId: name }),
-          ...comfy.environment,
-          ...environment,
-        },
-      });
-      resources.defer(() => endProcess(child));
-      return Object.assign(child, { [Symbol.asyncDispose]: () => endProcess(child) });
-    },
-    [Symbol.asyncDispose]: () => resources.close(),
+  const common = { comfyName: comfy.name, emulator, events, queue, [Symbol.asyncDispose]: () => resources.close() };
+  // What the built image keeps between its starts is kept between ours.
+  const compiled = await mkdtemp(join(tmpdir(), 'comfy-runpod-bench-compiled-'));
+  resources.defer(() => rm(compiled, { recursive: true, force: true }));
+
+  const at = (host: string, line: LinkOptions | undefined): BenchStack => {
+    const through = (url: string) => url.replaceAll(new URL(emulator.url).host, host);
+    return {
+      ...common,
+      clientUrl: through(emulator.baseUrl),
+      startWorker(name, environment = {}, { watchLoop = false } = {}) {
+        const probe = pathToFileURL(join(root, 'test/support/loop-delay-child.ts')).href;
+        const own = emulator.workerEnvironment({ endpointId: 'ep1', podId: name });
+        const child = spawn(
+          process.execPath,
+          [...(watchLoop ? ['--import', probe] : []), join(root, 'dist/client/cli/bin.js'), 'worker'],
+          {
+            stdio: watchLoop ? ['ignore', 'ignore', 'inherit', 'ipc'] : ['ignore', 'ignore', 'inherit'],
+            env: {
+              PATH: process.env['PATH'],
+              NODE_COMPILE_CACHE: compiled,
+              RUNPOD_LOG_LEVEL: 'error',
+              ...Object.fromEntries(Object.entries(own).map(([key, value]) => [key, through(value)])),
+              ...comfy.environment,
+              ...environment,
+            },
+          },
+        );
+        resources.defer(() => endProcess(child));
+        return Object.assign(child, { [Symbol.asyncDispose]: () => endProcess(child) });
+      },
+      onTop(budgetMs, bytesUp) {
+        const wire = line ? Math.round(line.roundTripMs + (bytesUp * 8_000) / line.upBitsPerSecond) : 0;
+        if (budgetMs === undefined) return line ? `none set (line: ${wire})` : 'none set';
+        return line ? `<= ${budgetMs + wire} (line: ${wire})` : `<= ${budgetMs}`;
+      },
+      rivals: (recorded) => ({ rivals: line ? 'not recorded' : recorded }),
+      async over(other) {
+        const link = resources.use(await startSlowLink(Number(new URL(emulator.url).port), other));
+        return at(link.host, other);
+      },
+    };
   };
+  return at(new URL(emulator.url).host, undefined);
 }
