@@ -110,6 +110,29 @@ describe('PREFETCH=1', () => {
 });
 
 describe('a job that waits behind one in trouble', () => {
+  it('is not called stalled, however little patience it asks for: the silence is not its own', async () => {
+    const running = await start('1');
+    const first = await running.client.submit(sleepy(350, 20));
+    const second = await running.client.submit(sleepy(2, 10, { limits: { stallMs: 1_000 } }));
+    await until(waitsBehind(running));
+    const results = await Promise.all([first.wait(), second.wait()]);
+    expect(results.map((result) => ('error' in result ? result.error.message : result.kind))).toEqual([
+      'succeeded',
+      'succeeded',
+    ]);
+  });
+
+  it('that nothing stops fails without waiting for it, and the worker ends', async () => {
+    const running = await start('1', [{ kind: 'interrupt-ignored', times: 'always' }]);
+    const first = await running.client.submit(sleepy(100_000, 20), { policy: { executionTimeout: 5_000 } });
+    const second = await running.client.submit(sleepy(2, 10));
+    await until(waitsBehind(running));
+    expect(await first.wait()).toMatchObject({ kind: 'failed', error: { code: 'DEADLINE_EXCEEDED' } });
+    expect(await second.wait()).toMatchObject({ kind: 'failed', error: { code: 'COMFY_STALLED' } });
+    expect(await running.workers[0]?.stopped).toEqual({ code: 0, reason: 'recycle' });
+    expect(queueOf(running).pending).toEqual([]);
+  });
+
   it('runs while the other, out of memory, waits its turn: memory is freed when nothing is in ComfyUI, and both succeed', async () => {
     const running = await start('1', [{ kind: 'out-of-memory', classType: 'SaveImage' }]);
     const first = await running.client.submit(sleepy(30, 20));

@@ -89,6 +89,8 @@ interface Link {
   readonly catalog: NodeCatalog;
   readonly server: ComfyServer;
   condemned: boolean;
+  /** Aborted when this ComfyUI can't be used any more and can't be restarted: what waits in it would wait in vain. */
+  readonly stuck: AbortController;
 }
 
 /** Connects to ComfyUI. Returns at once; the start goes on in the background, and `ready` waits for it. */
@@ -147,6 +149,7 @@ class Connection implements ComfyConnection {
   async #executeOn(link: Link, request: ExecutionRequest, promptId?: string): Promise<Execution> {
     link.process?.promptsBegin();
     let stuck = false;
+    const signal = AbortSignal.any([request.signal, link.stuck.signal]);
     const execution = await executePrompt(
       {
         http: link.http,
@@ -158,9 +161,10 @@ class Connection implements ComfyConnection {
         condemn: (why) => {
           stuck = link.process === undefined;
           this.#condemn(link, why);
+          if (stuck) link.stuck.abort(new ComfyRunpodError('COMFY_STALLED', `ComfyUI was given up: ${why}.`));
         },
       },
-      request,
+      { ...request, signal },
       promptId,
     );
     const { failure } = execution;
@@ -239,7 +243,15 @@ class Connection implements ComfyConnection {
     const catalog = new NodeCatalog(http);
     // A new connection may mean a new server with other nodes.
     const socket = new ComfySocket({ url: (id) => http.socketUrl(id), logger, onReconnect: () => catalog.clear() });
-    const link: Link = { process: child, http, socket, catalog, server, condemned: false };
+    const link: Link = {
+      process: child,
+      http,
+      socket,
+      catalog,
+      server,
+      condemned: false,
+      stuck: new AbortController(),
+    };
     this.#link = link;
     const { version, failedPacks } = server;
     logger.info({ comfyVersion: version, ...(failedPacks.length > 0 && { failedPacks }) }, 'ComfyUI is ready');

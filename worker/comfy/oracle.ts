@@ -11,7 +11,7 @@
  * 5. A prompt runs at most once: a post whose answer was lost is looked up before anything else (§6.3).
  * 6. Nothing is left running: whatever ends a run early takes it off ComfyUI first, within `cancelMs`.
  */
-import { ComfyRunpodError } from '../../shared/index.ts';
+import { ComfyRunpodError, limits } from '../../shared/index.ts';
 import type { HistoryEntry } from './history.ts';
 import type {
   Cancelling,
@@ -29,8 +29,10 @@ const lookups = 4;
 const lookupGapMs = 300;
 /** Pause before a prompt that was found nowhere is looked for again. */
 const secondLookMs = 250;
-/** A prompt that waits behind another is silent for a reason; it has this many times longer. */
+/** A prompt that waits behind another is silent for a reason; it has this many times longer, and at least as long as any run has. */
 const behindFactor = 4;
+/** Until it is known what a prompt waits for it has this long, however short its own patience is. */
+const firstLookMs = 5_000;
 
 /** One step being taken. */
 interface Turn {
@@ -261,8 +263,9 @@ function mayLag({ s, settings, now }: Turn): boolean {
   return s.hint !== 'none' && now - s.hintAt < settings.historyLagMs;
 }
 
-function patienceMs({ s, settings }: Turn): number {
-  return settings.stallMs * (s.behind ? behindFactor : 1);
+function patienceMs({ s, settings: { stallMs } }: Turn): number {
+  if (s.behind) return Math.max(limits.stallMs, stallMs * behindFactor);
+  return s.fingerprint === '' ? Math.max(firstLookMs, stallMs) : stallMs;
 }
 
 function isStalled(turn: Turn): boolean {
