@@ -28,6 +28,8 @@ export const limits = {
   comfyAnswerBytes: 64 * MiB,
   /** Largest WebSocket message accepted from ComfyUI: full-size preview frames (§2.5). */
   comfySocketBytes: 256 * MiB,
+  /** Pictures of one run that nodes send over the socket in place of files: they are held in memory. */
+  socketPicturesBytes: 512 * MiB,
   /** Largest output file that a worker collects. */
   outputFileBytes: 2 * 1024 * MiB,
 

@@ -19,8 +19,16 @@ import { makeRequest } from './prompt-requests.ts';
 import { RunProgress } from './run-progress.ts';
 import type { ComfySocket } from './socket.ts';
 import type { PromptMessage } from './socket-messages.ts';
+import { PictureCollector } from './socket-pictures.ts';
 import { submitPrompt } from './submit.ts';
-import type { ComfyCapabilities, ComfyTimings, Execution, ExecutionRequest } from './types.ts';
+import type {
+  ComfyCapabilities,
+  ComfyTimings,
+  Execution,
+  ExecutionRequest,
+  PreviewImage,
+  SocketPictures,
+} from './types.ts';
 import { isRecord, textOf } from './value-guards.ts';
 
 /** What an execution uses of its connection. */
@@ -59,6 +67,7 @@ class Run {
   readonly #progress: RunProgress;
   readonly #settings: OracleSettings;
   readonly #clientIds: { current: string } = { current: '' };
+  readonly #pictures: PictureCollector | undefined;
   readonly #finished = Promise.withResolvers<OracleOutcome>();
   #promptId: string;
   #state: OracleState = initialOracle;
@@ -73,6 +82,7 @@ class Run {
     this.#request = request;
     this.#promptId = promptId;
     this.#progress = new RunProgress(Object.keys(request.prompt), () => performance.now());
+    this.#pictures = PictureCollector.for(request.prompt);
     this.#settings = {
       ...support.timings,
       cancelMs: Math.min(support.timings.cancelMs, request.cancelMs ?? Infinity),
@@ -94,7 +104,8 @@ class Run {
     this.#clientIds.current = socket.clientId ?? randomUUID();
     if (!signal.aborted) this.#request.onSnapshot?.(this.#progress.snapshot());
     this.#feed({ type: 'begin' });
-    return this.#execution(await this.#finished.promise);
+    const outcome = await this.#finished.promise;
+    return this.#execution(outcome, await this.#sentPictures(outcome));
   }
 
   dispose(): void {
@@ -167,8 +178,9 @@ class Run {
   }
 
   #hear(message: PromptMessage): void {
-    if (message.image) this.#request.onPreview?.(message.image);
+    if (message.image) this.#see(message, message.image);
     const hint = this.#progress.accept(message);
+    if (hint !== 'none') this.#pictures?.end();
     if (hint === 'none') this.#request.onSnapshot?.(this.#progress.snapshot());
     const node = message.type === 'executed' ? textOf(message.data['node']) : undefined;
     const output = message.data['output'];
@@ -179,7 +191,20 @@ class Run {
     });
   }
 
-  #execution(outcome: OracleOutcome): Execution {
+  /** Servers that don't name the node of a frame send it while that node runs. */
+  #see(message: PromptMessage, image: PreviewImage): void {
+    const node = textOf(message.data['node_id']) ?? this.#progress.snapshot().node;
+    if (this.#pictures?.take(node, image) !== true) this.#request.onPreview?.(image);
+  }
+
+  /** Pictures of a run that failed are those that have come. */
+  async #sentPictures({ failure }: OracleOutcome): Promise<SocketPictures | undefined> {
+    if (failure) this.#pictures?.end();
+    const connected = () => this.#support.socket.clientId === this.#clientIds.current;
+    return await this.#pictures?.finish(connected, this.#request.signal);
+  }
+
+  #execution(outcome: OracleOutcome, sent: SocketPictures | undefined): Execution {
     const { entry, failure, condemn, partial, outputs, retries } = outcome;
     if (condemn !== undefined) this.#support.condemn(condemn);
     this.#support.logger.debug({ promptId: this.#promptId, failure: failure?.code }, 'The run is over');
@@ -190,6 +215,7 @@ class Run {
       nodeTimes: this.#progress.nodeTimes,
       retries,
       refused: partial?.issues ?? [],
+      ...(sent && { sent }),
       ...(failure && { failure }),
     };
   }

@@ -5,6 +5,7 @@ export { type ComfyConfig, type ComfyConnection, type ComfySource, connectComfy 
 export type { FileTransfer, Upload } from './file-transfer.ts';
 export type { ComfyInspection } from './inspect-server.ts';
 export type { ComfyDirectories } from './launch-arguments.ts';
+export { sendsPictures } from './socket-pictures.ts';
 export type {
   ComfyCapabilities,
   ComfyFile,
@@ -18,4 +19,5 @@ export type {
   NodeOutputs,
   PreviewImage,
   RunSnapshot,
+  SocketPictures,
 } from './types.ts';

@@ -29,7 +29,7 @@ const lookups = 4;
 const lookupGapMs = 300;
 /** Pause before a prompt that was found nowhere is looked for again. */
 const secondLookMs = 250;
-/** A prompt that waits behind another is silent for a reason; it has this many times longer, and at least as long as any run has. */
+/** A prompt that waits behind another is silent for a reason; it has this many times longer, and never less than a run has by default. */
 const behindFactor = 4;
 /** Until it is known what a prompt waits for it has this long, however short its own patience is. */
 const firstLookMs = 5_000;

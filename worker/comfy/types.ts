@@ -59,6 +59,20 @@ export interface PreviewImage {
   readonly bytes: Buffer;
 }
 
+/** A finished picture that a node sent over the socket in place of a file (ComfyUI protocol notes §2.5). */
+export interface SocketPicture {
+  readonly node: string;
+  readonly bytes: Buffer;
+}
+
+/** What came over the socket of a run whose graph has such nodes. */
+export interface SocketPictures {
+  /** In the order in which they came. */
+  readonly pictures: readonly SocketPicture[];
+  /** False: the socket was not there all the time, or there were more than memory is given for; some are missing. */
+  readonly complete: boolean;
+}
+
 /** GPU memory as ComfyUI tells it, bytes. */
 export interface GpuMemory {
   readonly totalBytes: number;
@@ -89,6 +103,8 @@ export interface ExecutionRequest {
 export interface Execution {
   readonly promptId: string;
   readonly outputs: NodeOutputs;
+  /** Only when a node of the graph sends its pictures over the socket. */
+  readonly sent?: SocketPictures;
   /** Set when the run ended other than well. */
   readonly failure?: ComfyRunpodError;
   /** Nodes that ComfyUI served from its cache. */

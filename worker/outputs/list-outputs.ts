@@ -12,6 +12,8 @@ export interface OutputFile {
   readonly filename: string;
   readonly subfolder: string;
   readonly type: 'input' | 'output' | 'temp';
+  /** Where it lies nowhere but in memory. */
+  readonly bytes?: Buffer;
 }
 
 /** What a node put out under one key that is not a file. */

@@ -12,7 +12,7 @@ import { loadImageMaskNode, loadImageNode, loadImageOutputNode } from './load-im
 import * as mask from './mask-nodes.ts';
 import { previewAnyNode } from './preview-any.ts';
 import { saveAnimatedPngNode, saveAnimatedWebpNode } from './save-animated.ts';
-import { previewImageNode, saveImageNode } from './save-image.ts';
+import { previewImageNode, saveImageNode, saveImageWebsocketNode } from './save-image.ts';
 import { createVideoNode, saveVideoNode, saveWebmNode } from './video/video-nodes.ts';
 
 /** The built-in classes, in no particular order. */
@@ -22,6 +22,7 @@ export const imageNodes: readonly NodeDefinition[] = [
   loadImageOutputNode,
   saveImageNode,
   previewImageNode,
+  saveImageWebsocketNode,
   saveAnimatedWebpNode,
   saveAnimatedPngNode,
   previewAnyNode,

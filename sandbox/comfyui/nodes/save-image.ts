@@ -1,4 +1,5 @@
-// SaveImage and PreviewImage: one PNG per batch item, numbered on. Source: ComfyUI protocol notes §3.3 and §3.4.
+// SaveImage and PreviewImage: one PNG per batch item, numbered on; SaveImageWebsocket sends them instead. Source: ComfyUI protocol notes
+// §2.5, §3.3 and §3.4.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeContext, NodeDefinition } from '../node-definition.ts';
@@ -86,5 +87,20 @@ export const previewImageNode: NodeDefinition = {
   execute: async (inputs, context) => {
     const options = { prefix: `ComfyUI${previewSuffix(context.state)}`, type: 'temp', compressLevel: 1 } as const;
     return { outputs: [], ui: { images: await saveImages(imageInput(inputs, 'images'), options, context) } };
+  },
+};
+
+/** `SaveImageWebsocket`: each picture is a preview frame of full size; nothing is written and nothing is put out. Never cached. */
+export const saveImageWebsocketNode: NodeDefinition = {
+  classType: 'SaveImageWebsocket',
+  declaration: loadAndSaveDeclarations.SaveImageWebsocket,
+  isChanged: () => performance.now(),
+  execute: async (inputs, context) => {
+    const images = imageInput(inputs, 'images');
+    for (let index = 0; index < images.batch; index++) {
+      const data = await encodePicture(toPicture(images, index), 1, new Map());
+      await context.progress(index, images.batch, { type: 'image/png', data });
+    }
+    return { outputs: [], ui: {} };
   },
 };

@@ -1,14 +1,16 @@
 /** Phase 5: what the run put out is read into memory, or delivered another way. A run that failed still delivers what it made before. */
-import { ComfyRunpodError, compareNodeIds, type JobInput } from '../../../shared/index.ts';
+import { ComfyRunpodError, type JobInput } from '../../../shared/index.ts';
 import type { Execution } from '../../comfy/index.ts';
 import {
   type CollectedOutputs,
   collectOutputs,
+  type FoundFile,
   keptMetadataWarnings,
   type ListedOutputs,
-  listOutputs,
+  type OutputFile,
 } from '../../outputs/index.ts';
 import type { GraphPlan } from '../plan-graph.ts';
+import { assertAllArrived, listRun } from '../run-outputs.ts';
 import { callerName, selectOutputs, submittedNode, undelivered } from '../select-outputs.ts';
 import { deliveryRequest } from './delivery-request.ts';
 import { cleanUpMs, type Ended, type JobRun } from './job-run.ts';
@@ -29,7 +31,8 @@ export async function collectJob(
 ): Promise<Ended> {
   run.progress.enter('collecting');
   run.asides.push(noteGpuMemory(run));
-  const all = listOutputs(execution.outputs, compareNodeIds);
+  assertAllArrived(execution, plan.workflow, run.input);
+  const all = listRun(execution);
   const selected = selectOutputs(all, run.input);
   if (selected.files.length === 0 && selected.values.length === 0) throw nothingPutOut(all, run.input);
   const missing = undelivered(all, plan.outputNodes, run.input);
@@ -49,7 +52,7 @@ export async function collectFailed(
   signal: AbortSignal,
 ): Promise<Ended> {
   if (run.context.signal.aborted) return { failure };
-  const selected = selectOutputs(listOutputs(execution.outputs, compareNodeIds), run.input);
+  const selected = selectOutputs(listRun(execution), run.input);
   if (selected.files.length === 0 && selected.values.length === 0) return { failure };
   run.progress.enter('collecting');
   const limit = run.context.resultLimitBytes - wrapperWithErrorBytes;
@@ -81,7 +84,7 @@ async function read(
     collectOutputs({
       listed,
       async locate(file, locateSignal) {
-        const found = await run.files.locate(file, locateSignal);
+        const found = inMemory(file) ?? (await run.files.locate(file, locateSignal));
         locatedAt = performance.now();
         return found;
       },
@@ -107,6 +110,16 @@ async function read(
     run.ledger.warnings.push(...keptMetadataWarnings(collected.artifacts.map(({ described }) => described)));
   }
   return collected;
+}
+
+function inMemory({ bytes }: OutputFile): FoundFile | undefined {
+  return (
+    bytes && {
+      size: bytes.length,
+      read: () => Promise.resolve(bytes),
+      readRange: (position, length) => Promise.resolve(bytes.subarray(position, position + length)),
+    }
+  );
 }
 
 function nothingPutOut(all: ListedOutputs, input: JobInput): ComfyRunpodError {
