@@ -1,0 +1,100 @@
+# The worker's image. Stages: build (TypeScript -> dist), dependencies (what runs, pruned), comfyui or stand-in, runtime.
+# Builds with current BuildKit and with the classic builder of Docker 20.10: no syntax line, no mounts, no heredocs.
+# The defaults below are those of docker/versions.env; docs/deploy.md explains every argument.
+ARG BASE_IMAGE=nvidia/cuda:12.8.1-base-ubuntu24.04
+ARG NODE_IMAGE=node:24.21.0-bookworm-slim
+# `comfyui`, or `stand-in`: then the very same runtime holds the sandbox's ComfyUI, and neither GPU nor PyTorch is needed.
+ARG COMFYUI_STAGE=comfyui
+
+FROM ${NODE_IMAGE} AS node
+
+FROM node AS build
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+COPY tsconfig.json tsconfig.build.json ./
+COPY scripts/build.mjs scripts/
+COPY shared shared
+COPY worker worker
+COPY client client
+COPY sandbox sandbox
+RUN node scripts/build.mjs && find dist -name '*.map' -delete -o -name '*.d.ts' -delete
+
+# Production dependencies only, less what no process reads: types, source maps, browser builds, other module formats.
+FROM node AS dependencies
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
+COPY docker/prune-modules.sh /tmp/
+RUN sh /tmp/prune-modules.sh node_modules
+
+# Node itself, without its symbol table (18 MB that only a debugger of Node would read).
+FROM node AS node-binary
+RUN cp "$(command -v node)" /usr/local/bin/node-stripped && \
+    if ! command -v strip >/dev/null; then apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null; fi && \
+    strip /usr/local/bin/node-stripped && /usr/local/bin/node-stripped --version
+
+FROM ${BASE_IMAGE} AS comfyui
+ARG COMFYUI_STAGE
+ARG COMFYUI_REPOSITORY=https://github.com/comfyanonymous/ComfyUI
+ARG COMFYUI_VERSION=0.33.1
+ARG UV_VERSION=0.9.9
+ARG PYTHON_VERSION=3.12.12
+ARG PYTHON_PACKAGES_UNTIL=2026-09-15
+ARG TORCH_VERSION=2.9.1
+ARG TORCHVISION_VERSION=0.24.1
+ARG TORCHAUDIO_VERSION=2.9.1
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cu128
+# Custom-node packs, separated by spaces: https://host/owner/repository@<commit>. One that fails to import fails the build.
+ARG CUSTOM_NODES=""
+COPY docker/install-comfyui.sh /tmp/
+# The classic builder builds this stage even where the stand-in takes its place; then it installs nothing.
+RUN mkdir -p /opt/python /opt/venv /opt/ComfyUI && \
+    if [ "$COMFYUI_STAGE" = comfyui ]; then sh /tmp/install-comfyui.sh; fi
+
+FROM node AS stand-in
+RUN mkdir -p /opt/python /opt/venv/bin && ln -s /usr/local/bin/node /opt/venv/bin/python
+COPY docker/stand-in /opt/ComfyUI
+
+FROM ${COMFYUI_STAGE} AS chosen-comfyui
+
+FROM ${BASE_IMAGE} AS runtime
+# More packages of the base's distribution, for custom nodes that need a library (for example "libgl1 libglib2.0-0").
+ARG APT_PACKAGES=""
+COPY docker/install-packages.sh /tmp/
+RUN sh /tmp/install-packages.sh ca-certificates openssh-server tini ${APT_PACKAGES} && rm /tmp/install-packages.sh
+COPY --from=node-binary /usr/local/bin/node-stripped /usr/local/bin/node
+COPY --from=chosen-comfyui /opt/python /opt/python
+COPY --from=chosen-comfyui /opt/venv /opt/venv
+COPY --from=chosen-comfyui /opt/ComfyUI /opt/ComfyUI
+COPY --from=dependencies /build/node_modules /opt/comfy-runpod/node_modules
+COPY package.json LICENSE /opt/comfy-runpod/
+COPY bin /opt/comfy-runpod/bin
+COPY docker/entrypoint.sh docker/healthcheck.sh /opt/comfy-runpod/docker/
+COPY --from=build /build/dist /opt/comfy-runpod/dist
+RUN ln -s /opt/comfy-runpod/bin/comfy-runpod.js /usr/local/bin/comfy-runpod
+
+ARG IMAGE_NAME=comfy-runpod
+ARG IMAGE_VERSION=0.1.0
+ARG IMAGE_REVISION=unknown
+ARG IMAGE_SOURCE=""
+ARG BASE_IMAGE
+ARG COMFYUI_STAGE
+ARG COMFYUI_VERSION=0.33.1
+LABEL org.opencontainers.image.title="comfy-runpod" \
+      org.opencontainers.image.description="Runs ComfyUI workflows as a RunPod Serverless worker" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${IMAGE_VERSION}" \
+      org.opencontainers.image.revision="${IMAGE_REVISION}" \
+      org.opencontainers.image.source="${IMAGE_SOURCE}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
+      comfy-runpod.comfyui.kind="${COMFYUI_STAGE}" \
+      comfy-runpod.comfyui.version="${COMFYUI_VERSION}"
+ENV NODE_ENV=production \
+    PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    COMFY_DIR=/opt/ComfyUI \
+    COMFY_PYTHON=/opt/venv/bin/python \
+    COMFY_RUNPOD_IMAGE=${IMAGE_NAME}:${IMAGE_VERSION}
+WORKDIR /opt/comfy-runpod
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 CMD ["/opt/comfy-runpod/docker/healthcheck.sh"]
+ENTRYPOINT ["tini", "-s", "--", "/opt/comfy-runpod/docker/entrypoint.sh"]

@@ -1,0 +1,12 @@
+# The flags that the stand-in declares; the worker reads them here, as it does in ComfyUI's own source.
+parser.add_argument("--listen", type=str)
+parser.add_argument("--port", type=int)
+parser.add_argument("--extra-model-paths-config", type=str)
+parser.add_argument("--output-directory", type=str)
+parser.add_argument("--temp-directory", type=str)
+parser.add_argument("--input-directory", type=str)
+parser.add_argument("--user-directory", type=str)
+parser.add_argument("--disable-auto-launch", action="store_true")
+parser.add_argument("--dont-print-server", action="store_true")
+parser.add_argument("--disable-metadata", action="store_true")
+parser.add_argument("--database-url", type=str)
