@@ -117,7 +117,7 @@ function code(file: SourceFile): string {
 }
 
 describe('thin edges', () => {
-  const mains = /^(worker\/main\.ts|sandbox\/comfyui\/main\.ts|client\/cli\/bin\.ts)$/;
+  const mains = /^(worker\/main\.ts|sandbox\/(comfyui|runpod)\/main\.ts|client\/cli\/bin\.ts)$/;
 
   it('the process environment is read in the mains and the config modules only', () => {
     expect(
