@@ -318,13 +318,20 @@ export const errorPolicies = {
     jobFailed,
     "Check that the worker may write to ComfyUI's input, output and temp folders.",
   ),
-  WIPE_FAILED: row('worker', 'never', 500, jobFailed, 'Files of the job may remain on the worker; recycle it.', true),
+  WIPE_FAILED: row(
+    'worker',
+    'never',
+    500,
+    jobFailed,
+    'Files of the job may remain on the worker; it takes no further job and is replaced.',
+    true,
+  ),
   RESULT_TOO_LARGE: row(
     'workflow',
     'never',
     413,
     result,
-    "The result is over RunPod's limit. Save smaller or fewer pictures, or submit with /runsync semantics (20 MB).",
+    'Save smaller or fewer pictures, ask for output.format webp, or give the endpoint a bucket (BUCKET_*) or a network volume; docs/results.md tells the ways.',
   ),
   RESULT_UNDELIVERED: row('platform', 'any-worker', 502, result, 'RunPod did not accept the result; submit again.'),
   WORKER_SHUTDOWN: row(

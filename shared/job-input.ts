@@ -136,7 +136,11 @@ export const jobInputSchema = z.strictObject({
    * delivered, and sends no preview pictures. The next job starts cold. Not together with `debug`.
    */
   privacy: z.enum(['standard', 'strict']).optional(),
-  /** `strip` (default) removes prompt, workflow and other text metadata from PNG, JPEG and WebP results; `keep` leaves files as ComfyUI wrote them. */
+  /**
+   * `strip` (default) removes prompt, workflow and other text metadata from results: PNG, JPEG, WebP, GIF, SVG, AVIF, HEIC, MP4, MOV, WebM,
+   * Matroska, FLAC, Ogg, MP3, WAV, GLB and safetensors. Any other format stays as it is, with a warning in the receipt. `keep` leaves all
+   * files as ComfyUI wrote them.
+   */
   metadata: z.enum(['strip', 'keep']).optional(),
   /** Key for ComfyUI's paid API nodes; passed on as `extra_data.api_key_comfy_org`, never stored or logged. */
   comfyOrgApiKey: z.string().min(1).max(1_000).optional(),

@@ -1,6 +1,6 @@
 /**
  * What this worker lets a graph be, whatever ComfyUI would do with it: which classes, how many nodes, how deeply nested. Applied before
- * anything is staged or posted; {@link file://./loader-paths.ts} looks at the files that it names. Pure.
+ * anything is posted; {@link file://./loader-paths.ts} looks at the files that it names. Pure.
  *
  * Only what is in the graph is judged: a node that builds further nodes while it runs builds them unseen.
  */
