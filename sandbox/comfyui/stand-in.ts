@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { Recent } from '../recent.ts';
 import { ComfyProcess } from './comfy-process.ts';
 import type { StandInClock } from './execution/run-context.ts';
 import { FaultController } from './faults/fault-controller.ts';
@@ -15,6 +16,9 @@ import { itemTuple } from './queue/queue-item.ts';
 import type { AcceptedPrompt, ServerSettings } from './server-context.ts';
 import { type ComfyStandInOptions, defaultVersion } from './stand-in-options.ts';
 import { sandboxNodes } from './test-nodes/index.ts';
+
+/** Requests and prompts that `inspect` still knows, at least. */
+const recentEntries = 2_000;
 
 /** A look inside, for tests; nothing here goes over HTTP. */
 export interface StandInInspection {
@@ -93,8 +97,8 @@ class StandIn implements ComfyStandIn {
   readonly faults: FaultController;
   private readonly options: ComfyStandInOptions;
   private readonly owned: string | undefined;
-  private readonly acceptedPrompts: AcceptedPrompt[] = [];
-  private readonly requests: { method: string; url: string }[] = [];
+  private readonly acceptedPrompts = new Recent<AcceptedPrompt>(recentEntries);
+  private readonly requests = new Recent<{ readonly method: string; readonly url: string }>(recentEntries);
   private readonly stopping = new AbortController();
   private log: LogBook;
   private life: ComfyProcess;
@@ -132,10 +136,10 @@ class StandIn implements ComfyStandIn {
       }),
       runningItems: () => this.life.context.queue.runningItems().map(itemTuple),
       history: () => this.life.context.queue.history.all().map((entry) => entry.item.promptId),
-      accepted: () => this.acceptedPrompts,
+      accepted: () => this.acceptedPrompts.list(),
       sockets: () => this.life.context.hub.clientIds(),
       openSockets: () => this.life.context.hub.openSockets,
-      requestsSeen: () => this.requests,
+      requestsSeen: () => this.requests.list(),
       workerAlive: () => this.life.workerAlive,
       listening: () => this.up,
       undelivered: () => this.life.context.hub.undelivered,

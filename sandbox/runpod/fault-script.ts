@@ -1,5 +1,6 @@
 // Decides, request by request, what goes wrong. Deterministic: a rule counts the requests it matches and looks at nothing
 // else; there is no chance in it. Applying the faults is the business of fault-effects.ts and of the routes.
+import { Recent } from '../recent.ts';
 import {
   type FaultAction,
   type FaultRule,
@@ -58,13 +59,17 @@ interface ActiveRule {
   seen: number;
 }
 
+const recentHits = 10_000;
+
 /** The rules in force and what they did so far. */
 export interface FaultScript {
   /** Adds rules behind the ones in force; throws a ZodError for a malformed one. Answers how to take them out again. */
   add(...rules: readonly FaultRuleWithMatch[]): () => void;
   /** Removes every rule and forgets the hits. */
   clear(): void;
-  /** Faults applied so far, all of them or those of rules with `name`. */
+  /** How many faults were applied so far. */
+  total(): number;
+  /** The latest faults (at least the last 10 000), all of them or those of rules with `name`. */
   hits(name?: string): readonly FaultHit[];
   /** Counts one request in every rule it matches and answers what goes wrong with it. */
   plan(subject: FaultSubject): FaultPlan;
@@ -73,7 +78,7 @@ export interface FaultScript {
 /** Creates a script from rules. */
 export function createFaultScript(initial: readonly FaultRuleWithMatch[] = []): FaultScript {
   let active: ActiveRule[] = [];
-  let hits: FaultHit[] = [];
+  const hits = new Recent<FaultHit>(recentHits);
 
   function add(...rules: readonly FaultRuleWithMatch[]): () => void {
     const added = rules.map(
@@ -105,9 +110,10 @@ export function createFaultScript(initial: readonly FaultRuleWithMatch[] = []): 
     plan,
     clear() {
       active = [];
-      hits = [];
+      hits.clear();
     },
-    hits: (name) => hits.filter((hit) => name === undefined || hit.name === name),
+    total: () => hits.total,
+    hits: (name) => hits.list().filter((hit) => name === undefined || hit.name === name),
   };
 }
 

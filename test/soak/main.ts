@@ -87,7 +87,7 @@ const unfinished = stack.emulator.inspect
   .filter((job) => !['COMPLETED', 'FAILED', 'CANCELLED'].includes(job.status));
 await stack.drain();
 const left = await leftBehind(stack);
-const faults = stack.emulator.faults.hits().length;
+const faults = stack.emulator.faults.total();
 await stack.close();
 for (let wait = 0; wait < 50 && JSON.stringify(openHandles()) !== JSON.stringify(handlesBefore); wait++)
   await delay(100);

@@ -12,6 +12,8 @@ export interface EventFaultActions {
   readonly crash: (restartAfterMs: number | null) => void;
 }
 
+/** Prompts whose messages are counted; older ones have ended. */
+const countedPrompts = 1_000;
 const FOREIGN_PROMPT = 'f0000000-0000-4000-8000-00000000f0e1';
 const HUGE_FRAME_BYTES = 8 * 1024 * 1024;
 
@@ -50,10 +52,19 @@ export class EventFaults {
     this.actions = actions;
   }
 
+  /** Counts the messages of the latest prompts; older ones have ended. */
+  private count(promptId: string): void {
+    const count = (this.counts.get(promptId) ?? 0) + 1;
+    this.counts.delete(promptId);
+    this.counts.set(promptId, count);
+    const [oldest] = this.counts.keys();
+    if (this.counts.size > countedPrompts && oldest !== undefined) this.counts.delete(oldest);
+  }
+
   /** The messages to deliver instead of `message`. */
   shape(message: OutMessage): readonly OutMessage[] {
     const { promptId } = message;
-    if (promptId !== undefined) this.counts.set(promptId, (this.counts.get(promptId) ?? 0) + 1);
+    if (promptId !== undefined) this.count(promptId);
     if (this.strikeServer(message) === 'dead') return [];
     const out = this.reshape(this.dress(message));
     if (this.faults.strike('foreign-events', { promptId }, (fault) => fault.event === message.event) !== undefined) {

@@ -14,6 +14,8 @@ import { validatePrompt } from '../../validation/validate-prompt.ts';
 import { type Answer, jsonAnswer } from '../answers.ts';
 import type { Route, RouteRequest } from '../route.ts';
 
+/** Times of more prompts than the history keeps (ComfyUI protocol notes §1.5: 10 000) are of no use. */
+const KNOWN_JOB_TIMES = 10_000;
 const CANONICAL_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** The server-wide counter behind queue numbers. */
@@ -131,6 +133,8 @@ function postPrompt(counter: Counter) {
     const prompt = body.get('prompt');
     if (!(prompt instanceof Map)) throw new NodeError('TypeError', 'prompt is not a dict');
     context.jobTimes.set(promptId, { created: Math.trunc(context.clock.now()) });
+    const [oldest] = context.jobTimes.keys();
+    if (context.jobTimes.size > KNOWN_JOB_TIMES && oldest !== undefined) context.jobTimes.delete(oldest);
     context.queue.put({ number, promptId, prompt, extraData, outputs: valid.outputs });
     context.onAccepted({ promptId, number: number instanceof PyFloat ? number.value : number });
     if (lost !== undefined) return cut(request);
