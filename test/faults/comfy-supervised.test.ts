@@ -135,6 +135,17 @@ describe('a ComfyUI that the worker started', () => {
     await expect(bench.comfy.ready(soon())).resolves.toMatchObject({ version: '0.3.64' });
   });
 
+  it('that nothing stops is ended and started again, and what waited in it runs in the new one', async () => {
+    const bench = await supervise([], [{ kind: 'interrupt-ignored', times: 'always' }]);
+    await bench.comfy.ready(soon());
+    const endless = pictureThrough('SandboxSleep', { steps: 10_000, step_ms: 20 });
+    const first = bench.ask({ contract: 1, workflow: endless, limits: { executionMs: 1_000 } });
+    const second = bench.run(emptyPicture());
+    expect(await first).toMatchObject({ kind: 'failed', code: 'DEADLINE_EXCEEDED' });
+    expect(await second).toMatchObject({ kind: 'completed', envelope: { receipt: { retries: 1 } } });
+    expect(await bench.pids()).toHaveLength(2);
+  });
+
   it('that dies between two jobs is started again at once, before a job asks for it', async () => {
     const bench = await supervise([]);
     await bench.comfy.ready(soon());

@@ -48,9 +48,10 @@ async function work(environment: Place) {
   return { run, logger };
 }
 
-/** The worker's own names in a folder. */
+/** Files of the question in a folder; a real ComfyUI may have folders of other workers beside. */
 async function ours(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => name.startsWith('cr-'));
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries.filter((entry) => entry.isFile() && entry.name.startsWith('cr-')).map(({ name }) => name);
 }
 
 it.each(places)('folders that are those of %s are found right, and nothing of the question stays', async (_, find) => {
