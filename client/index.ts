@@ -22,6 +22,16 @@ export { readObjectInfo } from './introspection/read-object-info.ts';
 export type { JobEvent } from './job-events.ts';
 export { JobHandle, type WaitOptions } from './job-handle.ts';
 export type { JobResult, JobTimes } from './job-result.ts';
+export { userDataFolder } from './ledger/data-folder.ts';
+export {
+  Ledger,
+  type LedgerEnd,
+  type LedgerIntent,
+  type LedgerQuery,
+  ledgerFile,
+  type PastRun,
+} from './ledger/ledger.ts';
+export { type LedgerFile, type LedgerRow, type LedgerState, ledgerStates, openStates } from './ledger/ledger-row.ts';
 export { type Candidate, type JobNeeds, type Ranking, rankEndpoints } from './profiles/rank-endpoints.ts';
 export { createRoutedTransport, type RoutedTransportOptions, type RouteMember } from './profiles/routed-transport.ts';
 export { decodeArtifact } from './saving/decode-artifact.ts';

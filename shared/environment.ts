@@ -129,6 +129,11 @@ export const clientVariables = {
     '86400',
     seconds(86_400, { min: 1, max: 604_800 }),
   ),
+  COMFY_RUNPOD_DATA_DIR: variable(
+    'Folder of the ledger: the file that knows every job that was sent.',
+    "`comfy-runpod` in the user's data folder",
+    text,
+  ),
   COMFY_RUNPOD_CONFIG: variable(
     'File of named profiles (YAML).',
     "`comfy-runpod/config.yaml` in the user's configuration folder",

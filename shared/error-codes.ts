@@ -124,6 +124,13 @@ export const errorPolicies = {
     usage,
     'Set the named variable; docs/configuration.md lists them all.',
   ),
+  LEDGER_UNUSABLE: row(
+    'configuration',
+    'never',
+    500,
+    usage,
+    'Jobs run without it, but can not be resumed. Move the file away, or name another folder with COMFY_RUNPOD_DATA_DIR.',
+  ),
   UNAUTHORIZED: row(
     'configuration',
     'never',
