@@ -5,6 +5,9 @@
 import * as z from 'zod';
 import {
   actionInputSchema,
+  type BootStage,
+  bootExitCodes,
+  bootStages,
   clientVariables,
   descriptionSchema,
   errorPolicies,
@@ -50,6 +53,9 @@ function errors(): string {
     ([code, policy]) =>
       `| \`${code}\` | ${policy.blame} | ${policy.retry} | ${policy.httpStatus} | ${policy.exitCode} | ${policy.nextStep} |`,
   );
+  const stages = Object.entries(bootStages).map(
+    ([stage, about]) => `| \`${stage}\` | ${about} | ${bootExitCodes[stage as BootStage] ?? ''} |`,
+  );
   return `# Error codes
 
 Generated from \`shared/error-codes.ts\` by \`npm run generate\`; edit it there. Every failure of the client and of the worker has one of these
@@ -59,6 +65,15 @@ codes, the same on both ends. \`retry\`: \`never\` means that the same job would
 | code | who has to act | retry | HTTP | exit | next step |
 |---|---|---|---|---|---|
 ${rows.join('\n')}
+
+## Stages of a worker's start
+
+A stage that fails ends the process; the reason is the last line of the log. Pings, descriptions and the receipt of the first result tell how long
+each stage took. From \`shared/boot.ts\`.
+
+| stage | what happens | exit code when it fails |
+|---|---|---|
+${stages.join('\n')}
 `;
 }
 

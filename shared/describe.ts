@@ -3,6 +3,7 @@
  * `action` alone, and don't touch ComfyUI's queue. Inputs are strict like the job input; answers are read leniently.
  */
 import * as z from 'zod';
+import { bootReportSchema, missingModelSchema } from './boot.ts';
 import { ComfyRunpodError } from './error.ts';
 
 const contract = z.int().min(1).optional();
@@ -36,6 +37,10 @@ export const pongSchema = z.object({
   results: resultCountsSchema.optional(),
   /** Custom-node packs that failed to import, as far as ComfyUI's log tells; absent until ComfyUI is ready. */
   failedPacks: z.array(z.string()).optional(),
+  /** How the start went, or goes. */
+  boot: bootReportSchema.optional(),
+  /** Models that the worker should have and has not; jobs that name one fail. */
+  missingModels: z.array(missingModelSchema).optional(),
 });
 
 /** The node classes, or why they are not there. */
@@ -79,6 +84,10 @@ export const descriptionSchema = z.object({
   /** Space of the folders that the worker knows, by what they are for: `input`, `output`, `temp`, `models`. */
   disks: z.record(z.string(), spaceSchema),
   gpus: z.array(spaceSchema.extend({ name: z.string(), type: z.string() })),
+  /** How the start went. */
+  boot: bootReportSchema.optional(),
+  /** Models that the worker should have and has not. */
+  missingModels: z.array(missingModelSchema).optional(),
   /** What could not be found out. */
   warnings: z.array(z.string()).optional(),
 });

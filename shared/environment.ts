@@ -4,67 +4,20 @@
  * {@link readEnvironment}.
  */
 import * as z from 'zod';
+import { bootVariables } from './boot-variables.ts';
 import { ComfyRunpodError } from './error.ts';
+import {
+  choice,
+  httpUrl,
+  seconds,
+  secureUrl,
+  text,
+  type VariableSpec,
+  variable,
+  wholeNumber,
+} from './variable-kinds.ts';
 
-/** One variable. */
-export interface VariableSpec<T = unknown> {
-  readonly about: string;
-  /** Default as shown in the documentation; the value itself is in `parse`. */
-  readonly defaultText: string;
-  /** Never shown in logs, errors or `--json`. */
-  readonly secret?: true;
-  readonly parse: z.ZodType<T, string | undefined>;
-}
-
-const text = z.string().optional();
-const httpUrl = z
-  .url({ protocol: /^https?$/, error: 'not an http or https address' })
-  .transform((url) => url.replace(/\/+$/, ''))
-  .optional();
-
-/** http is allowed to loopback only: a key must not cross a network in clear. */
-const secureUrl = httpUrl.refine((url) => url === undefined || url.startsWith('https:') || isLoopbackUrl(url), {
-  error: 'must be https, or http to loopback only',
-});
-
-/** True for an address whose host is this machine. */
-export function isLoopbackUrl(url: string): boolean {
-  const host = URL.parse(url)?.hostname ?? '';
-  return host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
-/** A number of seconds in text, as milliseconds. */
-function seconds(defaultSeconds: number, bounds: { min: number; max: number }) {
-  return z
-    .string()
-    .refine((value) => /^\d+(\.\d+)?$/.test(value), 'not a number of seconds')
-    .transform(Number)
-    .refine(
-      (value) => value >= bounds.min && value <= bounds.max,
-      `must be from ${bounds.min} to ${bounds.max} seconds`,
-    )
-    .optional()
-    .transform((value) => Math.round((value ?? defaultSeconds) * 1000));
-}
-
-function wholeNumber(defaultValue: number, bounds: { min: number; max: number }) {
-  return z
-    .string()
-    .refine((value) => /^\d+$/.test(value), 'not a whole number')
-    .transform(Number)
-    .refine((value) => value >= bounds.min && value <= bounds.max, `must be from ${bounds.min} to ${bounds.max}`)
-    .optional()
-    .transform((value) => value ?? defaultValue);
-}
-
-function choice<const T extends readonly [string, ...string[]]>(values: T, defaultValue: T[number]) {
-  return z
-    .string()
-    .transform((value) => value.toLowerCase())
-    .pipe(z.enum(values))
-    .optional()
-    .transform((value): T[number] => value ?? defaultValue);
-}
+export { isLoopbackUrl, type VariableSpec } from './variable-kinds.ts';
 
 const logLevel = z
   .string()
@@ -89,15 +42,6 @@ function parseList(json: string): string[] | undefined {
   } catch {
     return undefined;
   }
-}
-
-function variable<T>(
-  about: string,
-  defaultText: string,
-  parse: z.ZodType<T, string | undefined>,
-  secret?: true,
-): VariableSpec<T> {
-  return { about, defaultText, parse, ...(secret && { secret }) };
 }
 
 /** Variables of the client: library and command line. */
@@ -290,6 +234,7 @@ export const workerVariables = {
     'false',
     choice(['true', 'false'], 'false').transform((value) => value === 'true'),
   ),
+  ...bootVariables,
 } as const;
 
 type Specs = Readonly<Record<string, VariableSpec>>;

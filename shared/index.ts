@@ -2,6 +2,17 @@
 
 export { base64DecodedLength, base64EncodedLength, isStrictBase64, stripDataUrl } from './base64.ts';
 export {
+  type BootReport,
+  type BootStage,
+  type BootStageReport,
+  bootExitCode,
+  bootExitCodes,
+  bootReportSchema,
+  bootStages,
+  type MissingModel,
+  missingModelSchema,
+} from './boot.ts';
+export {
   type Delivery,
   type Destination,
   type OutputFormat,

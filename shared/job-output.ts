@@ -3,6 +3,7 @@
  * Written by the worker of the same package; read leniently, so that a newer worker's extra keys don't break an older client.
  */
 import * as z from 'zod';
+import { bootReportSchema } from './boot.ts';
 import { deliverySchema } from './delivery.ts';
 
 /** What a file is, judged by its content type. */
@@ -95,6 +96,8 @@ export const receiptSchema = z.object({
     /** Input files that stay on the worker because a job asked to hold them. */
     held: z.number().optional(),
   }),
+  /** How the worker started; in its first result only. */
+  boot: bootReportSchema.optional(),
   /** Times the prompt was submitted again or an answer had to be asked for again. */
   retries: z.number(),
   /** What went other than asked although the job succeeded, for example an output node that delivered nothing. */

@@ -1,7 +1,10 @@
 /** Joins configuration, ComfyUI and the job runner: the one place that knows how the folders of the worker fit together. */
 import path from 'node:path';
-import { ResourceStack, raceSignal } from '../shared/index.ts';
+import { ComfyRunpodError, isAction, ResourceStack, raceSignal } from '../shared/index.ts';
+import { BootLog } from './boot/boot-log.ts';
 import { type ComfyConnection, type ComfySource, connectComfy } from './comfy/index.ts';
+import { type BootParts, bootComfy, bootGpu, bootModels, bootSsh, bootWarmup, waitForModels } from './compose-boot.ts';
+import { openModels, tellFolders, type WorkerModels } from './compose-models.ts';
 import type { ComfyConfig, WorkerConfig } from './config.ts';
 import { HeldInputs } from './inputs/index.ts';
 import { createJobRunner } from './job/index.ts';
@@ -18,6 +21,7 @@ import {
   type SharedDirectories,
   takeFolderName,
   type Workspace,
+  type WorkspaceRoot,
   wipeFile,
 } from './workspace/index.ts';
 
@@ -26,6 +30,8 @@ export interface ComposedRunner {
   readonly runner: JobRunner;
   /** Keeps results that RunPod doesn't take. */
   readonly keepResult?: KeepResult;
+  /** Settles when everything that jobs need is there; rejects with the error of the stage that failed. Absent: nothing is waited for. */
+  readonly booted?: Promise<void>;
   /** Ends ComfyUI when the worker started it, and gives the workspace back. Idempotent. */
   close(): Promise<void>;
 }
@@ -34,7 +40,12 @@ export interface ComposedRunner {
  * Makes the runner of a worker. Must not wait for ComfyUI: the worker asks for jobs while ComfyUI boots, and the runner waits inside its
  * first job. `signal` is aborted when the process ends.
  */
-export type RunnerFactory = (config: WorkerConfig, logger: Logger, signal: AbortSignal) => Promise<ComposedRunner>;
+export type RunnerFactory = (
+  config: WorkerConfig,
+  logger: Logger,
+  signal: AbortSignal,
+  boot?: BootLog,
+) => Promise<ComposedRunner>;
 
 /** ComfyUI, the workspace, and the folders of both by what they are for. */
 interface Opened {
@@ -45,52 +56,94 @@ interface Opened {
   readonly checkFolders?: (signal: AbortSignal) => Promise<void>;
 }
 
-/** The factory of the product. Throws `WORKSPACE_FAILED` when there is no folder to work in. */
-export const createRunner: RunnerFactory = async (config, logger, signal) => {
+/** The factory of the product. Throws `WORKSPACE_FAILED` when there is no folder to work in, and what the first stages throw. */
+export const createRunner: RunnerFactory = async (config, logger, signal, boot = new BootLog(logger)) => {
   signal.throwIfAborted();
   const owned = new ResourceStack();
+  const ending = new AbortController();
+  const close = () => {
+    ending.abort(new ComfyRunpodError('WORKER_SHUTDOWN', 'The worker is stopping.'));
+    return owned.close();
+  };
   try {
-    const { comfy, workspace, folders, checkFolders } = await open(config, logger, owned);
-    await workspace.prepare();
-    owned.defer(() => workspace.close());
-    const swept = sweep(workspace, logger);
-    const store = folders['input'] === undefined ? undefined : holdInputs(folders['input'], logger, owned);
-    const workerId = config.runpod?.workerId ?? 'local';
-    const { stallTimeoutMs: stallMs, encryptionKey, image, results: delivery } = config;
-    const jobs = createJobRunner({
-      policy: config.nodes,
-      inputs: { store },
-      ...{ comfy, workspace, logger, workerId, stallMs, folders, delivery },
-      ...(checkFolders && { checkFolders }),
-      ...(encryptionKey !== undefined && { encryptionKey }),
-      ...(image !== undefined && { image }),
-    });
-    const runner: JobRunner = {
-      // Leftovers of an earlier process are wiped while ComfyUI boots, and in any case before the first job writes.
-      run: (job, context) => swept.then(() => jobs.run(job, context)),
-    };
-    return { runner, keepResult: (...result) => keepResult(delivery, ...result), close: () => owned.close() };
+    const composed = await compose({ config, boot, logger, owned, signal: AbortSignal.any([signal, ending.signal]) });
+    return { ...composed, close };
   } catch (error) {
-    await owned.close();
+    await close();
     throw error;
   }
 };
 
-async function open(config: WorkerConfig, logger: Logger, owned: ResourceStack): Promise<Opened> {
+async function compose(parts: BootParts): Promise<Omit<ComposedRunner, 'close'>> {
+  const { config, boot, logger, owned } = parts;
+  const ssh = bootSsh(parts);
+  ssh.catch(() => undefined);
+  const models = await openModels(config.boot.models, logger).catch((error: unknown) =>
+    boot.stage('models', () => Promise.reject(error as Error)),
+  );
+  const provided = bootModels(parts, models);
+  const settled = provided.catch(() => undefined);
+  // Nothing is written to the models folder any more when everything is closed.
+  owned.defer(() => settled);
+  const { comfy: bare, workspace, folders, checkFolders } = await open(parts, models);
+  const comfy = waitForModels(bare, provided);
+  const swept = sweep(workspace, logger);
+  const store = folders['input'] === undefined ? undefined : holdInputs(folders['input'], logger, owned);
+  const workerId = config.runpod?.workerId ?? 'local';
+  const { stallTimeoutMs: stallMs, encryptionKey, image, results: delivery } = config;
+  const jobs = createJobRunner({
+    policy: config.nodes,
+    inputs: { store },
+    boot: { report: () => boot.report(), missingModels: () => models.missing() },
+    ...{ comfy, workspace, logger, workerId, stallMs, folders, delivery },
+    ...(checkFolders && { checkFolders }),
+    ...(encryptionKey !== undefined && { encryptionKey }),
+    ...(image !== undefined && { image }),
+  });
+  const busy = new AbortController();
+  const runner: JobRunner = {
+    // Leftovers of an earlier process are wiped while ComfyUI boots, and in any case before the first job writes.
+    run: async (job, context) => {
+      if (!isAction(job.input)) busy.abort();
+      await swept;
+      return jobs.run(job, context);
+    },
+  };
+  const booted = Promise.all([bootComfy(parts, bare), provided, ssh]).then(() => {
+    boot.ready();
+    bootWarmup(parts, jobs, busy.signal).catch(() => undefined);
+  });
+  // Whoever started the worker looks at it, or nobody does.
+  booted.catch(() => undefined);
+  return { runner, booted, keepResult: (...result) => keepResult(delivery, ...result) };
+}
+
+async function open(parts: BootParts, models: WorkerModels): Promise<Opened> {
+  const { config, logger, owned } = parts;
   const connect = (source: ComfySource) => {
     const comfy = connectComfy({ source, logger, startTimeoutMs: config.comfy.startTimeoutMs });
     owned.defer(() => comfy.close());
     return comfy;
   };
-  if (config.comfy.kind === 'attach') {
-    const { url, directories, exclusive } = config.comfy;
-    const comfy = connect({ kind: 'attach', url });
-    if (!directories) return { comfy, workspace: createRemoteWorkspace(comfy), folders: {} };
-    const workspace = createSharedWorkspace(directories, { exclusive });
-    const checkFolders = folderCheck(comfy, directories, logger);
-    return { comfy, workspace, folders: { ...directories }, checkFolders };
-  }
-  return openStarted(config.comfy, connect, logger);
+  const opened = await (config.comfy.kind === 'attach'
+    ? openAttached(config.comfy, connect, parts)
+    : openStarted(config.comfy, connect, parts, models));
+  await opened.workspace.prepare();
+  owned.defer(() => opened.workspace.close());
+  return opened;
+}
+
+async function openAttached(
+  { url, directories, exclusive }: Extract<ComfyConfig, { kind: 'attach' }>,
+  connect: (source: ComfySource) => ComfyConnection,
+  parts: BootParts,
+): Promise<Opened> {
+  await bootGpu(parts);
+  const comfy = connect({ kind: 'attach', url });
+  if (!directories) return { comfy, workspace: createRemoteWorkspace(comfy), folders: {} };
+  const workspace = createSharedWorkspace(directories, { exclusive });
+  const checkFolders = folderCheck(comfy, directories, parts.logger);
+  return { comfy, workspace, folders: { ...directories }, checkFolders };
 }
 
 /** The variables that name the folders of a ComfyUI that runs already. */
@@ -138,17 +191,34 @@ function holdInputs(inputFolder: string, logger: Logger, owned: ResourceStack): 
 async function openStarted(
   config: Extract<ComfyConfig, { kind: 'start' }>,
   connect: (source: ComfySource) => ComfyConnection,
-  logger: Logger,
+  parts: BootParts,
+  models: WorkerModels,
 ): Promise<Opened> {
-  const { directories, warning, freeBytes } = await chooseWorkspaceRoot(config.workspaceDir);
-  if (warning !== undefined) logger.warn({ freeBytes }, warning);
-  const { dir, python, port, args, environment } = config;
+  const { boot, logger } = parts;
+  const gpu = bootGpu(parts);
+  const chosen = boot.stage('workspace', (note) => layOut(config.workspaceDir, logger, note));
+  const [on, { root, directories }] = await Promise.all([gpu, chosen]);
+  const { dir, python, port, environment } = config;
+  const args = on === 'processor' && !config.args.includes('--cpu') ? [...config.args, '--cpu'] : config.args;
+  const modelPaths = await tellFolders(parts.config.boot.models, models, root);
   const { input, output, temp } = directories;
   return {
-    comfy: connect({ kind: 'start', dir, python, port, args, environment, directories }),
+    comfy: connect({
+      ...{ kind: 'start', dir, python, port, args, environment, directories },
+      ...(modelPaths !== undefined && { modelPaths }),
+    }),
     workspace: createSharedWorkspace({ input, output, temp }, { exclusive: true }),
-    folders: { input, output, temp, models: path.join(dir, 'models') },
+    folders: { input, output, temp, models: models.places?.own ?? path.join(dir, 'models') },
   };
+}
+
+/** Measures the RAM disk and chooses the folder of the workspace. Throws `WORKSPACE_FAILED`. */
+async function layOut(wanted: string, logger: Logger, note: (text: string) => void): Promise<WorkspaceRoot> {
+  const chosen = await chooseWorkspaceRoot(wanted);
+  const { warning, freeBytes, root } = chosen;
+  if (warning !== undefined) logger.warn({ freeBytes }, warning);
+  note(`${root}, ${Math.floor(freeBytes / 2 ** 20)} MiB free${root === wanted ? '' : ', on disk'}`);
+  return chosen;
 }
 
 async function sweep(workspace: Workspace, logger: Logger): Promise<void> {

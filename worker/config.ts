@@ -13,6 +13,7 @@ import {
   type WorkerEnvironment,
   workerVariables,
 } from '../shared/index.ts';
+import { type BootConfig, readBootConfig } from './boot-config.ts';
 import { type Bucket, describeBucket } from './outputs/delivery/bucket.ts';
 import type { PrefetchMode } from './prefetch-policy.ts';
 import { fillTemplate, type RunpodConfig } from './runpod/index.ts';
@@ -59,6 +60,8 @@ export interface WorkerConfig {
   /** Absent where RunPod's variables are: see {@link explainMissing}. */
   readonly runpod?: RunpodConfig;
   readonly comfy: ComfyConfig;
+  /** How it starts. */
+  readonly boot: BootConfig;
   readonly concurrency: number;
   readonly prefetch: PrefetchMode;
   readonly refreshWorker: boolean;
@@ -90,6 +93,11 @@ export interface LogConfig {
   readonly secrets: readonly string[];
 }
 
+/** True when no jobs are to be taken: then nothing of RunPod's is needed. Never throws. */
+export function isInteractive(environment: Environment): boolean {
+  return environment['MODE']?.trim().toLowerCase() === 'interactive';
+}
+
 const requiredByRunpod = ['RUNPOD_WEBHOOK_GET_JOB', 'RUNPOD_WEBHOOK_POST_OUTPUT'] as const;
 
 /**
@@ -115,6 +123,7 @@ export function explainMissing(environment: Environment): ComfyRunpodError | und
 const secretVariables: ReadonlySet<string> = new Set([
   'RUNPOD_AI_API_KEY',
   'ENCRYPTION_KEY',
+  'HF_TOKEN',
   'BUCKET_ACCESS_KEY_ID',
   'BUCKET_SECRET_ACCESS_KEY',
 ]);
@@ -138,6 +147,7 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
   return {
     ...(runpod !== undefined && { runpod }),
     comfy: readComfy(values, environment),
+    boot: readBootConfig(values),
     concurrency: 1,
     prefetch: values.PREFETCH,
     refreshWorker: values.REFRESH_WORKER,

@@ -5,7 +5,7 @@
 import type { RunnerFactory } from './compose.ts';
 
 /** See `createRunner` of worker/compose.ts. */
-export const createRunner: RunnerFactory = async (config, logger, signal) => {
+export const createRunner: RunnerFactory = async (config, logger, signal, boot) => {
   const compose = await import('./compose.ts');
-  return compose.createRunner(config, logger, signal);
+  return compose.createRunner(config, logger, signal, boot);
 };

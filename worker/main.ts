@@ -6,16 +6,25 @@
  * 2. First SIGTERM or SIGINT drains, the second gives up what is left, the third ends the process on the spot.
  * 3. The worker beats and asks for jobs before the runner is made; a job that arrives first waits for it. A runner that can't be made fails
  *    the jobs at hand with the reason and ends the process.
- * 4. An exception that nobody caught is logged without its text, the jobs at hand get an error report, and the exit code is 1.
+ * 4. A start that fails ends the process with the exit code of its stage. In interactive mode there is no job protocol at all.
+ * 5. An exception that nobody caught is logged without its text, the jobs at hand get an error report, and the exit code is 1.
  */
-import { exitCodes, raceSignal, toComfyRunpodError } from '../shared/index.ts';
+import { bootExitCode, exitCodes, raceSignal, toComfyRunpodError } from '../shared/index.ts';
+import { BootLog } from './boot/boot-log.ts';
 import type { ComposedRunner, RunnerFactory } from './compose.ts';
-import { type Environment, explainMissing, readLogConfig, readWorkerConfig } from './config.ts';
+import {
+  type Environment,
+  explainMissing,
+  isInteractive,
+  readLogConfig,
+  readWorkerConfig,
+  type WorkerConfig,
+} from './config.ts';
 import { createRunner } from './lazy-runner.ts';
 import { createLogger } from './logger.ts';
 import type { KeepResult } from './runpod/index.ts';
 import type { JobOutcome, JobRunner, Logger, RunContext, RunnerJob } from './types.ts';
-import { startWorker, type Worker } from './worker.ts';
+import { startWorker } from './worker.ts';
 
 /** The part of `process` that a worker process uses. */
 export interface ProcessHost {
@@ -39,36 +48,95 @@ export interface WorkerProcessOptions {
 const closeTimeoutMs = 15_000;
 const lastMomentMs = 1_000;
 
-/** Runs a worker until it has ended and returns the exit code: 0 after a drain or a refresh. Never rejects. */
+/**
+ * Runs a worker until it has ended and returns the exit code: 0 after a drain or a refresh, that of shared/boot.ts when the start failed. The
+ * reason of a failure is the last line. Never rejects.
+ */
 export async function runWorkerProcess(environment: Environment, options: WorkerProcessOptions = {}): Promise<number> {
   const log = readLogConfig(environment);
   const logger = createLogger({ ...log, ...(options.write !== undefined && { write: options.write }) });
   const control = new ProcessControl(options.host ?? process, logger);
-  let composing: Promise<ComposedRunner> | undefined;
+  const life: Life = { logger, control, boot: new BootLog(logger), createRunner: options.createRunner ?? createRunner };
   try {
-    const missing = explainMissing(environment);
-    if (missing) throw missing;
-    const config = readWorkerConfig(environment);
-    for (const warning of config.warnings) logger.warn({}, warning);
-    const { runpod, refreshWorker, concurrency, prefetch, drainTimeoutMs } = config;
-    if (runpod === undefined) throw new TypeError('explainMissing and readWorkerConfig disagree');
-    const runner = new PendingRunner();
-    const settings = { runpod, refreshWorker, concurrency, prefetch, drainTimeoutMs };
-    const keep: KeepResult = async (...result) => (await composing)?.keepResult?.(...result);
-    const worker = startWorker(settings, { runner, logger, keepResult: keep });
-    control.attach(worker);
-    composing = runner.fill((options.createRunner ?? createRunner)(config, logger, control.closing));
-    composing.catch(() => worker.drain());
-    const exit = await worker.stopped;
-    if (exit.code !== 0) control.endForSure(exit.code);
-    await composing;
-    return control.crashed ? exitCodes.internal : exit.code;
+    const code = await live(environment, life);
+    await closeRunner(life.composing, logger);
+    return code;
   } catch (error) {
+    await closeRunner(life.composing, logger);
     return reportFailure(error, log.format, logger, options.writeError ?? ((text) => process.stderr.write(text)));
   } finally {
-    await closeRunner(composing, logger);
     control.dispose();
   }
+}
+
+/** One run of the process. */
+interface Life {
+  readonly logger: Logger;
+  readonly control: ProcessControl;
+  readonly boot: BootLog;
+  readonly createRunner: RunnerFactory;
+  composing?: Promise<ComposedRunner>;
+}
+
+async function live(environment: Environment, life: Life): Promise<number> {
+  const { logger, boot, control } = life;
+  if (!isInteractive(environment)) {
+    const missing = explainMissing(environment);
+    if (missing) throw missing;
+  }
+  const config = readWorkerConfig(environment);
+  for (const warning of config.warnings) logger.warn({}, warning);
+  boot.sinceStart('environment');
+  return config.boot.mode === 'interactive' ? liveInteractive(config, life) : liveTakingJobs(config, life, control);
+}
+
+async function liveTakingJobs(config: WorkerConfig, life: Life, control: ProcessControl): Promise<number> {
+  const { logger, boot } = life;
+  const { runpod, refreshWorker, concurrency, prefetch, drainTimeoutMs } = config;
+  if (runpod === undefined) throw new TypeError('explainMissing and readWorkerConfig disagree');
+  const runner = new PendingRunner();
+  const settings = { runpod, refreshWorker, concurrency, prefetch, drainTimeoutMs };
+  const keep: KeepResult = async (...result) => (await life.composing)?.keepResult?.(...result);
+  const worker = startWorker(settings, { runner, logger, keepResult: keep });
+  boot.sinceStart('jobs');
+  control.attach(worker);
+  life.composing = runner.fill(life.createRunner(config, logger, control.closing, boot));
+  const failed = watchBoot(life.composing, () => void worker.drain());
+  const exit = await worker.stopped;
+  if (exit.code !== 0) control.endForSure(exit.code);
+  await life.composing;
+  if (failed.error !== undefined) throw failed.error;
+  return control.crashed ? exitCodes.internal : exit.code;
+}
+
+/** The glass box: everything but the job protocol, until a signal comes. */
+async function liveInteractive(config: WorkerConfig, life: Life): Promise<number> {
+  const { logger, boot, control } = life;
+  const ended = Promise.withResolvers<void>();
+  const end = () => {
+    ended.resolve();
+    return ended.promise;
+  };
+  control.attach({ drain: end, stop: end });
+  life.composing = life.createRunner(config, logger, control.closing, boot);
+  const failed = watchBoot(life.composing, () => ended.resolve());
+  logger.info({}, 'Interactive: no jobs are taken. ComfyUI and SSH are there until the container is stopped.');
+  await ended.promise;
+  await life.composing;
+  if (failed.error !== undefined) throw failed.error;
+  return control.crashed ? exitCodes.internal : 0;
+}
+
+/** Calls `end` when a stage of the start fails, and keeps the reason. What comes after the end has begun is no failure of the start. */
+function watchBoot(composing: Promise<ComposedRunner>, end: () => void): { readonly error?: Error } {
+  const failed: { error?: Error } = {};
+  composing
+    .then((composed) => composed.booted)
+    .catch((error: unknown) => {
+      failed.error ??= toComfyRunpodError(error);
+      end();
+    });
+  return failed;
 }
 
 function reportFailure(
@@ -80,7 +148,7 @@ function reportFailure(
   const error = toComfyRunpodError(thrown);
   if (format === 'json') logger.error({ code: error.code, error }, `${error.message} ${error.nextStep}`);
   else writeError(`${error.code}: ${error.message}\n${error.nextStep}\n`);
-  return error.policy.exitCode;
+  return bootExitCode(error);
 }
 
 /** Runs jobs as soon as the runner behind it is made. */
@@ -124,6 +192,12 @@ async function closeRunner(composing: Promise<ComposedRunner> | undefined, logge
   }
 }
 
+/** What signals end. */
+interface Stoppable {
+  drain(): Promise<unknown>;
+  stop(): Promise<unknown>;
+}
+
 /** Signals and uncaught exceptions of the process, and what they do to the worker. */
 class ProcessControl {
   crashed = false;
@@ -131,7 +205,7 @@ class ProcessControl {
   readonly #logger: Logger;
   readonly #closing = new AbortController();
   #signals = 0;
-  #worker: Worker | undefined;
+  #worker: Stoppable | undefined;
 
   constructor(host: ProcessHost, logger: Logger) {
     this.#host = host;
@@ -146,7 +220,7 @@ class ProcessControl {
   }
 
   /** Hands over the worker; signals that came before count. */
-  attach(worker: Worker): void {
+  attach(worker: Stoppable): void {
     this.#worker = worker;
     if (this.crashed || this.#signals > 1) void worker.stop();
     else if (this.#signals === 1) void worker.drain();

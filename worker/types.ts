@@ -2,7 +2,7 @@
  * The seams between the folders of the worker: what a job is to the runner, what the runner answers, and the logger. worker/runpod
  * takes jobs and delivers outcomes, worker/job makes outcomes out of jobs, worker/worker.ts joins the two.
  */
-import type { ComfyRunpodError, ProgressEvent, ResultCounts } from '../shared/index.ts';
+import type { BootReport, ComfyRunpodError, MissingModel, ProgressEvent, ResultCounts } from '../shared/index.ts';
 
 /** JSON text whose exact length is known before it is sent and which can be sent more than once (a retried POST). */
 export interface JsonBody {
@@ -46,6 +46,8 @@ export interface RunContext {
    * job. Not called when the next job must wait for the end of `run`.
    */
   readonly onGpuFree?: () => void;
+  /** Not for a caller: a warm-up. */
+  readonly rehearsal?: boolean;
   /** Called when the job wrote where another job may write too: for a while no job should be put into ComfyUI's queue ahead of time. */
   readonly onSharedOutput?: () => void;
   /** Results of this worker that RunPod did not take. Absent where results don't travel through RunPod. */
@@ -73,6 +75,13 @@ export type JobOutcome =
       readonly recycle?: boolean;
     }
   | { readonly kind: 'cancelled'; readonly recycle?: boolean };
+
+/** What jobs and introspection are told of the worker's start. */
+export interface BootFacts {
+  readonly report: () => BootReport;
+  /** Models that the worker should have and has not. */
+  readonly missingModels: () => readonly MissingModel[];
+}
 
 /** Turns jobs into outcomes. */
 export interface JobRunner {

@@ -15,6 +15,8 @@ export interface ComfyFlags {
   readonly temp: string;
   readonly user: string;
   readonly models: string;
+  /** Files of `--extra-model-paths-config`. */
+  readonly extraModelPaths: readonly string[];
   readonly disableMetadata: boolean;
   readonly cache: CacheMode;
   readonly maxUploadMegabytes: number;
@@ -210,6 +212,7 @@ export function parseCommandLine(argv: readonly string[], cwd: string, profile: 
     temp: path.resolve(cwd, text('--temp-directory') ?? base, 'temp'),
     user: path.resolve(cwd, text('--user-directory') ?? path.join(base, 'user')),
     models: path.resolve(cwd, text('--models-directory') ?? path.join(base, 'models')),
+    extraModelPaths: (found.get('--extra-model-paths-config') ?? []).map((file) => path.resolve(cwd, file)),
     disableMetadata: found.has('--disable-metadata'),
     cache: cacheMode(found),
     maxUploadMegabytes: numberOf(found, '--max-upload-size', 100, 'float'),

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { type ComfyFlags, parseCommandLine, UsageError, usageText } from './command-line.ts';
+import { readExtraModelPaths } from './extra-model-paths.ts';
 import type { LogLevel } from './log-book.ts';
 import type { ComfyProfile } from './node-definition.ts';
 import { startComfyStandIn } from './stand-in.ts';
@@ -54,6 +55,7 @@ function standInOptions(
       user: flags.user,
       models: flags.models,
     },
+    extraModels: readExtraModelPaths(flags.extraModelPaths),
     disableMetadata: flags.disableMetadata,
     cache: flags.cache,
     maxUploadMegabytes: flags.maxUploadMegabytes,

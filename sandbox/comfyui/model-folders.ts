@@ -1,6 +1,7 @@
 // The model folders a server scans (ComfyUI protocol notes §4.3). The stand-in has no models unless a test puts files there.
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import type { ExtraModelPaths } from './extra-model-paths.ts';
 
 /** Folder types in the order `/models` lists them. */
 export const MODEL_FOLDER_TYPES = [
@@ -40,18 +41,26 @@ const ALSO_IN_OUTPUT: Readonly<Record<string, string>> = {
   diffusion_models: 'diffusion_models',
 };
 
+/** Where models may lie. */
+export interface ModelRoots {
+  readonly models: string;
+  readonly output: string;
+  /** Of `--extra-model-paths-config`. */
+  readonly extraModels?: ExtraModelPaths;
+}
+
 /** The absolute folders of a type. */
-export function modelFolders(type: string, models: string, output: string): string[] {
+export function modelFolders(type: string, { models, output, extraModels }: ModelRoots): string[] {
   if (type === 'custom_nodes') return [path.join(path.dirname(models), 'custom_nodes')];
   const folders = (SECOND_FOLDER[type] ?? [type]).map((name) => path.join(models, name));
   const extra = ALSO_IN_OUTPUT[type];
-  return extra === undefined ? folders : [...folders, path.join(output, extra)];
+  return [...folders, ...(extra === undefined ? [] : [path.join(output, extra)]), ...(extraModels?.[type] ?? [])];
 }
 
 /** Relative paths of the models of a type, sorted; links are followed. */
-export async function listModels(type: string, models: string, output: string): Promise<string[]> {
+export async function listModels(type: string, roots: ModelRoots): Promise<string[]> {
   const found = new Set<string>();
-  for (const folder of modelFolders(type, models, output)) {
+  for (const folder of modelFolders(type, roots)) {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
     for (const entry of entries) {
       const wanted = type === 'configs' ? entry.name.endsWith('.yaml') : MODEL_EXTENSION.test(entry.name);

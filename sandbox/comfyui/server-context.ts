@@ -2,6 +2,7 @@
 import type { InterruptFlag } from './execution/interrupt-flag.ts';
 import type { StandInClock } from './execution/run-context.ts';
 import type { ExecutionSession } from './execution/session.ts';
+import type { ExtraModelPaths } from './extra-model-paths.ts';
 import type { FaultController } from './faults/fault-controller.ts';
 import type { AiohttpDialect } from './http/answers.ts';
 import type { LogBook } from './log-book.ts';
@@ -21,7 +22,11 @@ export interface ServerSettings {
   readonly profile: ComfyProfile;
   readonly version: string;
   readonly dialect: AiohttpDialect;
-  readonly folders: ComfyFolders & { readonly user: string; readonly models: string };
+  readonly folders: ComfyFolders & {
+    readonly user: string;
+    readonly models: string;
+    readonly extraModels?: ExtraModelPaths;
+  };
   readonly maxUploadBytes: number;
   /** `max_upload_size` as `/features` shows it: the flag in MiB may be fractional. */
   readonly maxUploadMegabytes: number;

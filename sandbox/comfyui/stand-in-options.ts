@@ -1,6 +1,7 @@
 // What a caller of the stand-in may choose, with defaults (docs/sandbox-comfyui.md).
 import type { CacheMode } from './cache/cache-set.ts';
 import type { StandInClock } from './execution/run-context.ts';
+import type { ExtraModelPaths } from './extra-model-paths.ts';
 import type { FaultInput } from './faults/fault-schema.ts';
 import type { AiohttpDialect } from './http/answers.ts';
 import type { LogLevel } from './log-book.ts';
@@ -28,6 +29,8 @@ export interface ComfyStandInOptions {
   /** What `/system_stats` reports. Default 0.3.64, or 0.34.0 for `late-2026`. */
   readonly version?: string;
   readonly directories?: StandInDirectories;
+  /** More model folders by type. */
+  readonly extraModels?: ExtraModelPaths;
   /** `--disable-metadata`. */
   readonly disableMetadata?: boolean;
   /** Default classic. */

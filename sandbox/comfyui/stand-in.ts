@@ -84,6 +84,7 @@ async function prepareFolders(options: ComfyStandInOptions): Promise<PreparedFol
     temp: at('temp', given.temp),
     user: at('user', given.user),
     models: at('models', given.models),
+    ...(options.extraModels && { extraModels: options.extraModels }),
   };
   for (const folder of [folders.input, folders.output]) {
     if (owned !== undefined && folder.startsWith(owned)) await mkdir(folder, { recursive: true });

@@ -20,6 +20,8 @@ export interface LaunchOptions {
   readonly port: number;
   readonly args: readonly string[];
   readonly directories: ComfyDirectories;
+  /** File that names more models folders. */
+  readonly modelPaths?: string;
   /** Environment of the process. Custom nodes run in it: it must not hold the worker's keys. */
   readonly environment: Readonly<Record<string, string>>;
   readonly stopMs: number;
@@ -81,7 +83,7 @@ export class ComfyProcess {
     await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true, mode: 0o700 })));
     const port = options.port === 0 ? await freePort() : options.port;
     const known = await knownFlags(options.dir);
-    const argv = launchArguments({ known, port, directories, extra: options.args });
+    const argv = launchArguments({ known, port, directories, extra: options.args, modelPaths: options.modelPaths });
     logger.info({ dir: options.dir, port }, 'Starting ComfyUI');
     return new ComfyProcess(options, port, argv);
   }

@@ -22,6 +22,7 @@ const oldFlags = new Set([
   '--input-directory',
   '--temp-directory',
   '--disable-auto-launch',
+  '--extra-model-paths-config',
 ]);
 
 /** Flags that this ComfyUI declares. */
@@ -46,8 +47,10 @@ export function launchArguments(options: {
   readonly port: number;
   readonly directories: ComfyDirectories;
   readonly extra: readonly string[];
+  /** File that names more models folders; ComfyUI takes several, so one of `extra` does not replace it. */
+  readonly modelPaths?: string | undefined;
 }): string[] {
-  const { known, port, directories, extra } = options;
+  const { known, port, directories, extra, modelPaths } = options;
   const wanted: string[][] = [
     ['--listen', '127.0.0.1'],
     ['--port', String(port)],
@@ -63,5 +66,7 @@ export function launchArguments(options: {
     ['--disable-assets'],
   ];
   const given = new Set(extra.map((argument) => argument.split('=')[0]));
-  return ['main.py', ...wanted.filter(([flag = '']) => known.has(flag) && !given.has(flag)).flat(), ...extra];
+  const ours = wanted.filter(([flag = '']) => known.has(flag) && !given.has(flag)).flat();
+  const paths = modelPaths !== undefined && known.has('--extra-model-paths-config');
+  return ['main.py', ...ours, ...(paths ? ['--extra-model-paths-config', modelPaths] : []), ...extra];
 }

@@ -3,7 +3,7 @@ import { isAction } from '../../shared/index.ts';
 import type { ComfyConnection } from '../comfy/index.ts';
 import type { JobInputsOptions } from '../inputs/index.ts';
 import type { DeliveryPlaces } from '../outputs/index.ts';
-import type { JobRunner, Logger } from '../types.ts';
+import type { BootFacts, JobRunner, Logger } from '../types.ts';
 import type { Workspace } from '../workspace/index.ts';
 import { ComfyLane } from './comfy-lane.ts';
 import { answerAction } from './introspection/answer-action.ts';
@@ -32,6 +32,8 @@ export interface JobRunnerOptions {
   readonly encryptionKey?: string;
   /** Name of the container image, for `describe`. */
   readonly image?: string;
+  /** How the worker started. */
+  readonly boot?: BootFacts;
   /** Folders whose space `describe` tells, by what they are for. */
   readonly folders?: Readonly<Record<string, string>>;
 }
@@ -43,11 +45,23 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     stallMs: options.stallMs ?? defaultStallMs,
     lane: new ComfyLane(),
     nodeTimes: new NodeTimes(),
+    firstReport: once(options.boot?.report),
   };
-  const { workerId, image, folders = {} } = options;
-  const facts = { workerId, startedAt: performance.now(), folders, ...(image !== undefined && { image }) };
+  const { workerId, image, boot, folders = {} } = options;
+  const known = { ...(image !== undefined && { image }), ...(boot && { boot }) };
+  const facts = { workerId, startedAt: performance.now(), folders, ...known };
   return {
     run: (job, context) =>
       isAction(job.input) ? answerAction(options.comfy, facts, job.input, context) : runJob(support, job, context),
+  };
+}
+
+/** Answers what `ask` says at the first call, and nothing later. */
+function once<T>(ask: (() => T) | undefined): () => T | undefined {
+  let asked = false;
+  return () => {
+    if (asked) return undefined;
+    asked = true;
+    return ask?.();
   };
 }

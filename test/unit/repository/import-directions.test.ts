@@ -141,9 +141,9 @@ describe('thin edges', () => {
     expect(offenders((file) => /\bconsole\.(log|info|warn|error|debug)\(/.test(code(file)))).toEqual([]);
   });
 
-  it('child processes are started by worker/comfy only', () => {
+  it('child processes are started by worker/comfy (ComfyUI) and worker/boot (GPU probe, SSH) only', () => {
     const starts = (file: SourceFile) => file.imports.some((target) => /^(node:child_process|execa)$/.test(target));
-    expect(offenders((file) => starts(file) && !file.path.startsWith('worker/comfy/'))).toEqual([]);
+    expect(offenders((file) => starts(file) && !/^worker\/(comfy|boot)\//.test(file.path))).toEqual([]);
   });
 
   it('certificates are always verified', () => {

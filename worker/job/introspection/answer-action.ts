@@ -12,7 +12,7 @@ import type { ComfyConnection, ComfyServer } from '../../comfy/index.ts';
 import { createJsonBody } from '../../outputs/index.ts';
 import type { JobOutcome, RunContext } from '../../types.ts';
 import { describeWorker } from './describe-worker.ts';
-import type { WorkerFacts } from './worker-facts.ts';
+import { bootAnswer, type WorkerFacts } from './worker-facts.ts';
 
 /** How long a ping waits for the word of a ComfyUI that is not known to be ready. */
 const pingWaitMs = 100;
@@ -47,6 +47,7 @@ async function pong(comfy: ComfyConnection, facts: WorkerFacts, context: RunCont
     state: typeof found === 'string' ? found : 'ready',
     uptimeMs: Math.round(performance.now() - facts.startedAt),
     ...(context.results && { results: context.results() }),
+    ...bootAnswer(facts),
     ...(typeof found === 'object' && { failedPacks: [...found.failedPacks] }),
   };
 }

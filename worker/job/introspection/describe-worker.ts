@@ -12,7 +12,7 @@ import {
 } from '../../../shared/index.ts';
 import type { ComfyConnection, ComfyInspection } from '../../comfy/index.ts';
 import type { RunContext } from '../../types.ts';
-import type { WorkerFacts } from './worker-facts.ts';
+import { bootAnswer, type WorkerFacts } from './worker-facts.ts';
 
 const compress = promisify(gzip);
 /** Bytes around the answer in a job-done body. */
@@ -49,6 +49,7 @@ export async function describeWorker(
     gpus: found.devices.filter(({ type }) => type !== 'cpu').map((device) => ({ ...device })),
     ...(context.results && { results: context.results() }),
     ...(server.failedPacks.length > 0 && { importFailures: server.failedPacks.map((pack) => ({ pack })) }),
+    ...bootAnswer(facts),
     ...(found.warnings.length > 0 && { warnings: [...found.warnings] }),
   };
   return shrink(description, found, limitBytes);

@@ -72,7 +72,8 @@ async function answer(
 ): Promise<JsonBody> {
   const { request, support } = run;
   const status: ResultEnvelope['status'] = failure ? 'partial' : 'success';
-  const receipt = run.ledger.receipt(support.workerId, run.input.workflow, wipe);
+  const boot = run.context.rehearsal === true ? undefined : support.firstReport();
+  const receipt = { ...run.ledger.receipt(support.workerId, run.input.workflow, wipe), ...(boot && { boot }) };
   if (request.dialect === 'canonical') return buildEnvelope(status, collected, receipt);
   const result: ResultFacts = {
     kind: 'comfy-runpod/result',

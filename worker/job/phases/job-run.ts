@@ -1,9 +1,9 @@
 /** What the phases of one job share. Each phase is one file beside this one; {@link file://./../run-job.ts} puts them in order. */
-import type { ComfyRunpodError, JobInput, JobRequest, ProgressEvent } from '../../../shared/index.ts';
+import type { BootReport, ComfyRunpodError, JobInput, JobRequest, ProgressEvent } from '../../../shared/index.ts';
 import type { ComfyConnection } from '../../comfy/index.ts';
 import { JobInputs, type JobInputsOptions } from '../../inputs/index.ts';
 import type { CollectedOutputs, DeliveryPlaces } from '../../outputs/index.ts';
-import type { Logger, RunContext, RunnerJob } from '../../types.ts';
+import type { BootFacts, Logger, RunContext, RunnerJob } from '../../types.ts';
 import type { JobFiles, Workspace } from '../../workspace/index.ts';
 import type { ComfyLane } from '../comfy-lane.ts';
 import { type BudgetDeadline, jobBudget, startBudget } from '../job-budget.ts';
@@ -28,6 +28,10 @@ export interface JobSupport {
   readonly inputs?: Pick<JobInputsOptions, 'store' | 'fetch'>;
   /** Throws `CONFIG_INVALID` when the workspace is not on the folders of this ComfyUI. Asked once ComfyUI answers. */
   readonly checkFolders?: (signal: AbortSignal) => Promise<void>;
+  /** How the worker started. */
+  readonly boot?: BootFacts;
+  /** The report of the start, once: for the first result. */
+  readonly firstReport: () => BootReport | undefined;
   /** What graphs may be. */
   readonly policy?: GraphPolicy;
   /** The places of all jobs of this worker in ComfyUI. */

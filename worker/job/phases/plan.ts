@@ -5,6 +5,7 @@
 import type { ComfyServer } from '../../comfy/index.ts';
 import { assertDestination } from '../../outputs/index.ts';
 import { type GraphPlan, namedFiles, planGraph } from '../plan-graph.ts';
+import { assertModels } from '../policy/missing-models.ts';
 import { deliveryRequest } from './delivery-request.ts';
 import type { JobRun } from './job-run.ts';
 import { placeFiles, type StagedNames } from './stage.ts';
@@ -33,6 +34,7 @@ async function plan(run: JobRun, signal: AbortSignal): Promise<Planned> {
     : await boot(run, signal);
   run.ledger.comfyVersion = server.version;
   await run.support.checkFolders?.(signal);
+  assertModels(run.input.workflow, run.support.boot?.missingModels() ?? []);
   const names = Object.values(run.input.workflow).map((node) => node.class_type);
   const classes = await comfy.describe(names, signal);
   return { plan: planGraph(run.input, classes, { ...run.support.policy, failedPacks: server.failedPacks }), ahead };

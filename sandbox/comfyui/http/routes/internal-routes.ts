@@ -52,8 +52,8 @@ function subscribe(subscriptions: LogSubscriptions) {
 }
 
 function folderPaths(_request: RouteRequest, context: ServerContext): Answer {
-  const { models, output } = context.settings.folders;
-  return jsonAnswer(Object.fromEntries(MODEL_FOLDER_TYPES.map((type) => [type, modelFolders(type, models, output)])));
+  const { folders } = context.settings;
+  return jsonAnswer(Object.fromEntries(MODEL_FOLDER_TYPES.map((type) => [type, modelFolders(type, folders)])));
 }
 
 async function files(request: RouteRequest, context: ServerContext): Promise<Answer> {

@@ -48,7 +48,7 @@ function json(value: (context: ServerContext) => unknown): RouteHandler {
 
 function models(type: string, context: ServerContext): Promise<string[]> {
   const { folders } = context.settings;
-  return listModels(type, folders.models, folders.output);
+  return listModels(type, folders);
 }
 
 async function embeddings(context: ServerContext): Promise<string[]> {
@@ -64,7 +64,7 @@ function experimentTypes(context: ServerContext): unknown[] {
   const { folders } = context.settings;
   return MODEL_FOLDER_TYPES.filter((type) => type !== 'configs' && type !== 'custom_nodes').map((name) => ({
     name,
-    folders: modelFolders(name, folders.models, folders.output),
+    folders: modelFolders(name, folders),
   }));
 }
 
@@ -72,7 +72,7 @@ async function experimentFolder(request: RouteRequest, context: ServerContext): 
   const type = request.params['folder'] ?? '';
   if (!isModelFolderType(type)) return empty(context, 404);
   const { folders } = context.settings;
-  const bases = modelFolders(type, folders.models, folders.output);
+  const bases = modelFolders(type, folders);
   const out: unknown[] = [];
   for (const name of await models(type, context)) {
     for (const [pathIndex, base] of bases.entries()) {
