@@ -1,4 +1,3 @@
 /** The stages of a start that are neither models nor ComfyUI. worker/compose.ts puts all of them together. */
-export { BootLog } from './boot-log.ts';
 export { describeGpus, probeGpu } from './gpu-probe.ts';
 export { type SshServer, startSshServer } from './ssh-server.ts';

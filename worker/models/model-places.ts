@@ -15,14 +15,6 @@ export interface ModelPlaces {
   readonly hostCache: string;
 }
 
-/** Models folders and cache on a volume that is mounted at `mount`. */
-export function placesOnVolume(mount: string): Pick<ModelPlaces, 'volume' | 'hostCache'> {
-  return {
-    volume: [path.join(mount, 'ComfyUI', 'models'), path.join(mount, 'models')],
-    hostCache: path.join(mount, 'huggingface-cache', 'hub'),
-  };
-}
-
 /** Path of a model below a models folder, as it is written: the folder that newer versions use. */
 export function ownPath(spec: Pick<ModelSpec, 'folder' | 'name'>): string {
   const [, ...below] = spec.folder.split('/');

@@ -74,10 +74,7 @@ describe('the start of a worker', () => {
     const worker = await bootWorker((root) => ({ WARMUP_WORKFLOW: path.join(root, 'warm.json') }));
     // The file is there before ComfyUI is.
     await writeFile(path.join(worker.root, 'warm.json'), JSON.stringify(picture));
-    await until(
-      () => worker.log.some(({ message, stage }) => message === 'Boot stage done' && stage === 'warmup'),
-      20_000,
-    );
+    await until(() => worker.log.some(({ message, stage }) => message === 'Boot stage done' && stage === 'warmup'));
     const { output } = await worker.bench.ended(await worker.bench.run({ contract: 1, workflow: picture }));
     const receipt = readResultEnvelope(output)?.receipt;
     expect(receipt?.boot?.stages.map(({ name }) => name)).toContain('warmup');
