@@ -11,13 +11,22 @@
 export { type Client, type ClientOptions, type ClientSubmitOptions, createClient } from './client.ts';
 export { type ClientConfig, type Environment, readClientConfig, withDotEnv } from './config.ts';
 export { type PictureFile, type ReadPictureOptions, readPicture } from './files/read-picture.ts';
-export { readWorkflow } from './files/read-workflow.ts';
+export { readWorkflowBytes, type WorkflowBytes, type WorkflowFile } from './files/read-workflow-bytes.ts';
+export {
+  type Declarations,
+  declarationsOf,
+  parseDeclarations,
+  readDeclarationsFile,
+  shippedDeclarations,
+} from './introspection/declarations.ts';
 export {
   type CachedDescription,
   type DescribeCacheOptions,
   describeCached,
+  keptDescription,
   userCacheFolder,
 } from './introspection/describe-cached.ts';
+export { type FetchDeclarationsOptions, fetchDeclarations } from './introspection/fetch-declarations.ts';
 export { readObjectInfo } from './introspection/read-object-info.ts';
 export type { JobEvent } from './job-events.ts';
 export { JobHandle, type WaitOptions } from './job-handle.ts';
@@ -36,7 +45,8 @@ export { type Candidate, type JobNeeds, type Ranking, rankEndpoints } from './pr
 export { createRoutedTransport, type RoutedTransportOptions, type RouteMember } from './profiles/routed-transport.ts';
 export { decodeArtifact } from './saving/decode-artifact.ts';
 export { isFetchable, type SavedFile, type SaveOptions, saveArtifacts } from './saving/save-artifacts.ts';
-export { type JobRequest, prepareJob } from './submit/prepare-job.ts';
+export { type LoadedWorkflow, type LoadWorkflowOptions, loadWorkflow } from './submit/load-workflow.ts';
+export { type JobRequest, type PreparedJob, prepareJob } from './submit/prepare-job.ts';
 export { type RunHoldingOptions, runHolding } from './submit/run-holding.ts';
 export { createInProcessTransport, type InProcessRunner, type RunnerOutcome } from './transport/in-process.ts';
 export { createRunpodTransport, type RunpodTransportOptions } from './transport/runpod/runpod-transport.ts';
@@ -49,7 +59,7 @@ export type {
   SubmitRoute,
   Transport,
 } from './transport/transport.ts';
-export { parseWorkflow } from './workflow/parse-workflow.ts';
+export { parseWorkflow, parseWorkflowDocument, type WorkflowDocument } from './workflow/parse-workflow.ts';
 export {
   type PictureLoader,
   type PictureRequest,

@@ -6,6 +6,7 @@
 
 import { bootErrorPolicies } from './boot-error-codes.ts';
 import { type ErrorPolicy, exitCodes, row } from './error-policy.ts';
+import { workflowErrorPolicies } from './workflow-error-codes.ts';
 
 export { type Blame, type ErrorPolicy, exitCodes, type RetryAdvice } from './error-policy.ts';
 
@@ -73,40 +74,7 @@ export const errorPolicies = {
     'The worker does not hold the file any more, or never did; submit again with its bytes.',
   ),
 
-  // The workflow.
-  WORKFLOW_NOT_JSON: row('workflow', 'never', 400, input, 'Export the workflow again; the file is not valid JSON.'),
-  WORKFLOW_INVALID: row('workflow', 'never', 400, input, 'Export the workflow in API format: Workflow > Export (API).'),
-  WORKFLOW_EDITOR_FORMAT: row(
-    'workflow',
-    'never',
-    400,
-    input,
-    "This is the editor's save format. In ComfyUI choose Workflow > Export (API) and use that file.",
-  ),
-  WORKFLOW_NO_OUTPUT: row('workflow', 'never', 400, input, 'Add an output node, for example SaveImage.'),
-  WORKFLOW_UNKNOWN_NODE: row(
-    'workflow',
-    'never',
-    400,
-    input,
-    'Install the custom-node pack that provides the class in the worker image, or use a ComfyUI that has it (--comfy-url).',
-  ),
-  WORKFLOW_FORBIDDEN_NODE: row(
-    'workflow',
-    'never',
-    403,
-    input,
-    "Remove or replace the named nodes, or ask the endpoint's owner (ALLOWED_NODES, DENIED_NODES).",
-  ),
-  WORKFLOW_TOO_LARGE: row(
-    'workflow',
-    'never',
-    413,
-    input,
-    'Split the workflow, or make its values smaller and flatter.',
-  ),
-  WORKFLOW_REJECTED: row('workflow', 'never', 400, input, 'Correct the inputs that are named and submit again.'),
-  INJECTION_TARGET_MISSING: row('caller', 'never', 400, input, 'Name a node that the workflow has, as NODE=FILE.'),
+  ...workflowErrorPolicies,
 
   // Configuration and access.
   USAGE: row('caller', 'never', 400, usage, 'See `comfy-runpod --help`.'),

@@ -33,6 +33,11 @@ export const limits = {
   /** Largest output file that a worker collects. */
   outputFileBytes: 2 * 1024 * MiB,
 
+  /** Largest workflow file that the client reads: the editor's format is several times that of the API. */
+  workflowFileBytes: 32 * MiB,
+  /** Largest picture, sound or video that the client searches for a workflow; it is held in memory. */
+  workflowMediaBytes: 512 * MiB,
+
   /** Nodes in one workflow. */
   workflowNodes: 10_000,
   /** Depth of nested values inside one node's inputs. */

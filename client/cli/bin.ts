@@ -8,6 +8,19 @@ const signals = ['SIGINT', 'SIGTERM'] as const;
 const io: CliIo = {
   stdout: process.stdout,
   stderr: process.stderr,
+  // Opened only when it is read: an open standard input keeps a process alive.
+  stdin: {
+    [Symbol.asyncIterator]: () => {
+      const pieces = process.stdin[Symbol.asyncIterator]();
+      return {
+        next: () => pieces.next(),
+        return: async () => {
+          process.stdin.destroy();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  },
   interactive: process.stderr.isTTY === true,
   ...(process.stderr.columns > 0 && { columns: process.stderr.columns }),
   async openFile(path) {

@@ -12,6 +12,8 @@ export interface CliIo {
   readonly stdout: TextSink;
   /** Progress, notes and errors. */
   readonly stderr: TextSink;
+  /** What another program pipes in; read only where an argument says so (`-`). */
+  readonly stdin?: AsyncIterable<Uint8Array | string>;
   /** True when stderr is a terminal: progress is drawn in place. */
   readonly interactive: boolean;
   /** Opens a file with the program that the system has for it; for --open. Missing where there is no desktop. */

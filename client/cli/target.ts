@@ -25,6 +25,8 @@ export interface TargetFlags {
 export interface Target {
   readonly kind: 'runpod' | 'sandbox' | 'direct';
   readonly client: Client;
+  /** The ComfyUI behind it, where that is known. */
+  readonly comfyUrl?: string;
   close(): Promise<void>;
 }
 
@@ -66,6 +68,7 @@ export async function openSandbox(
   return {
     kind: options.comfyUrl === undefined ? 'sandbox' : 'direct',
     client,
+    comfyUrl: stack.comfyUrl,
     close: async () => {
       await client.close();
       await stack.close();
@@ -81,6 +84,7 @@ async function openDirect(comfyUrl: string, folders: ComfyFolders, context: Comm
   return {
     kind: 'direct',
     client,
+    comfyUrl,
     close: async () => {
       await client.close();
       await direct.close();

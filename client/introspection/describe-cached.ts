@@ -37,15 +37,21 @@ export async function describeCached(client: Client, options: DescribeCacheOptio
   const waiting = options.signal ? { signal: options.signal } : {};
   if (options.fresh !== true) {
     const pong = await client.ping(waiting);
-    const kept = await readKept(fileOf(options, pong));
+    const file = pong.image === undefined ? undefined : fileOf(options, pong);
+    const kept = await readKept(file);
     const { results } = pong;
-    if (kept !== undefined) return { description: kept, cached: true, ...(results && { results }) };
+    if (file !== undefined && kept !== undefined) {
+      await point(options, file).catch(() => undefined);
+      return { description: kept, cached: true, ...(results && { results }) };
+    }
   }
   // Counts are of one worker and one moment; what is kept is of the image.
   const { results, ...description } = await client.describe(waiting);
   const { image, versions } = description;
   const file = fileOf(options, { workerVersion: versions.worker, ...(image !== undefined && { image }) });
-  if (file !== undefined) await keep(file, description).catch(() => undefined);
+  await keep(file, JSON.stringify(description))
+    .then(() => point(options, file))
+    .catch(() => undefined);
   return { description, cached: false, ...(results && { results }) };
 }
 
@@ -58,10 +64,38 @@ export function userCacheFolder(environment: Environment): string {
   return path.join(base, 'comfy-runpod');
 }
 
-function fileOf(options: DescribeCacheOptions, worker: Pick<Pong, 'workerVersion' | 'image'>): string | undefined {
-  if (worker.image === undefined) return undefined;
-  const key = JSON.stringify([options.endpoint, worker.image, worker.workerVersion]);
-  return path.join(options.folder, `describe-${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`);
+/**
+ * What the endpoint's worker was when it was last asked, without asking anybody: a question to an endpoint that is scaled to zero starts a paid
+ * worker. Undefined when nothing was kept within a day.
+ */
+export async function keptDescription(
+  options: Pick<DescribeCacheOptions, 'folder' | 'endpoint'>,
+): Promise<Description | undefined> {
+  try {
+    const name = (await readFile(pointerOf(options), 'utf8')).trim();
+    return /^describe-[0-9a-f]+\.json$/.test(name) ? await readKept(path.join(options.folder, name)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function hash(...parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
+}
+
+/** A worker that does not know its image has a file of its own, which only {@link keptDescription} reads. */
+function fileOf(options: DescribeCacheOptions, worker: Pick<Pong, 'workerVersion' | 'image'>): string {
+  const key = hash(options.endpoint, worker.image ?? null, worker.workerVersion);
+  return path.join(options.folder, `describe-${key}.json`);
+}
+
+/** Holds the name of the file that was kept or used last for an endpoint. */
+function pointerOf({ folder, endpoint }: Pick<DescribeCacheOptions, 'folder' | 'endpoint'>): string {
+  return path.join(folder, `endpoint-${hash(endpoint)}`);
+}
+
+async function point(options: DescribeCacheOptions, file: string): Promise<void> {
+  await keep(pointerOf(options), path.basename(file));
 }
 
 async function readKept(file: string | undefined): Promise<Description | undefined> {
@@ -76,11 +110,11 @@ async function readKept(file: string | undefined): Promise<Description | undefin
 }
 
 /** Written aside and renamed, so that nobody reads half of it. */
-async function keep(file: string, description: Description): Promise<void> {
+async function keep(file: string, text: string): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.${randomBytes(6).toString('hex')}.part`;
   try {
-    await writeFile(temporary, JSON.stringify(description), { mode: 0o600, flag: 'wx' });
+    await writeFile(temporary, text, { mode: 0o600, flag: 'wx' });
     await rename(temporary, file);
   } finally {
     await rm(temporary, { force: true });

@@ -1,15 +1,19 @@
-/** What a person names on a command line (a workflow file, picture files) -> the job input of the contract. */
+/** What a person names on a command line (a workflow or a picture that carries one, picture files) -> the job input of the contract. */
 import { contractVersion, type JobInputWire, type Workflow } from '../../shared/index.ts';
 import { namePictures } from '../files/name-pictures.ts';
 import { type PictureFile, readPicture } from '../files/read-picture.ts';
-import { readWorkflow } from '../files/read-workflow.ts';
+import type { Declarations } from '../introspection/declarations.ts';
 import { placePictures } from '../workflow/picture-inputs.ts';
+import { type LoadedWorkflow, loadWorkflow } from './load-workflow.ts';
 import { splitPictureArgument } from './picture-argument.ts';
 
 /** What to make a job of. */
 export interface JobRequest {
-  /** Path of the workflow in API format. */
+  /** Path of the workflow, in API format or the editor's, or of a file that carries one; `-` for `stdin`. */
   readonly workflow: string;
+  readonly stdin?: AsyncIterable<Uint8Array | string> | undefined;
+  /** The node classes that a conversion goes by. Default: those that ship with this package. */
+  readonly declarations?: (() => Promise<Declarations>) | undefined;
   /** Pictures as `FILE` or `NODE=FILE`. */
   readonly pictures: readonly string[];
   /** Folder that relative paths start from. */
@@ -26,9 +30,23 @@ export interface JobRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A job that is ready to be submitted. */
+export interface PreparedJob {
+  readonly input: JobInputWire;
+  /** The workflow before pictures were placed, and how it was come by. */
+  readonly loaded: LoadedWorkflow;
+}
+
 /** Reads everything and builds the job input. Throws coded errors; nothing is sent. */
-export async function prepareJob(request: JobRequest): Promise<JobInputWire> {
-  const workflow = await readWorkflow(request.workflow, request.folder);
+export async function prepareJob(request: JobRequest): Promise<PreparedJob> {
+  const loaded = await loadWorkflow({
+    path: request.workflow,
+    folder: request.folder,
+    stdin: request.stdin,
+    declarations: request.declarations,
+    signal: request.signal,
+  });
+  const { workflow } = loaded;
   const asked = request.pictures.map((argument) => splitPictureArgument(argument, workflow));
   const files: PictureFile[] = [];
   for (const { path } of asked) {
@@ -42,7 +60,7 @@ export async function prepareJob(request: JobRequest): Promise<JobInputWire> {
     asked.map(({ node }, index) => ({ name: names[index] ?? '', ...(node !== undefined && { node }) })),
     { allowExisting: request.allowExisting },
   );
-  return jobInput(request, placed.workflow, files, names);
+  return { input: jobInput(request, placed.workflow, files, names), loaded };
 }
 
 function jobInput(

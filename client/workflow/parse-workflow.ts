@@ -1,4 +1,4 @@
-/** Text of a workflow file -> a workflow in API format, or one error that says what the file is instead. Pure. */
+/** Text of a workflow file -> a workflow in API format or the editor's, or one error that says what the file is instead. Pure. */
 import {
   ComfyRunpodError,
   detectWorkflowFormat,
@@ -12,27 +12,44 @@ import { findJsonFault } from './json-fault.ts';
 /** Node problems listed in one error. */
 const shownIssues = 5;
 
+/** A workflow file, by its format. */
+export type WorkflowDocument =
+  | { readonly format: 'api'; readonly workflow: Workflow }
+  /** The editor's save format, parsed and otherwise unchecked: `convertWorkflow` takes it. */
+  | { readonly format: 'editor'; readonly document: unknown };
+
 /**
- * Parses the text of a workflow file. Throws `WORKFLOW_NOT_JSON` (with line and column), `WORKFLOW_EDITOR_FORMAT` or `WORKFLOW_INVALID`. The
- * content is in no message.
+ * Parses the text of a workflow file in API format. Throws `WORKFLOW_NOT_JSON` (with line and column), `WORKFLOW_EDITOR_FORMAT` or
+ * `WORKFLOW_INVALID`. The content is in no message.
  */
 export function parseWorkflow(text: string): Workflow {
-  const document = parseJson(text.replace(/^\uFEFF/, ''));
-  const unwrapped = unwrap(document);
-  const format = detectWorkflowFormat(unwrapped);
-  if (format === 'editor') {
-    throw new ComfyRunpodError(
-      'WORKFLOW_EDITOR_FORMAT',
-      "The file is in the editor's save format; the API format is needed.",
-    );
-  }
-  if (format === 'unknown') {
-    throw new ComfyRunpodError(
-      'WORKFLOW_INVALID',
-      'The file is JSON but no ComfyUI workflow: no entry has a class_type.',
-    );
-  }
-  const parsed = workflowSchema.safeParse(unwrapped);
+  const parsed = parseWorkflowDocument(text);
+  if (parsed.format === 'api') return parsed.workflow;
+  throw new ComfyRunpodError(
+    'WORKFLOW_EDITOR_FORMAT',
+    "The file is in the editor's save format; the API format is needed.",
+  );
+}
+
+/** Parses the text of a workflow file in either format. Throws `WORKFLOW_NOT_JSON` (with line and column) or `WORKFLOW_INVALID`. */
+export function parseWorkflowDocument(text: string): WorkflowDocument {
+  return readWorkflowDocument(parseJson(text.replace(/^\uFEFF/, '')));
+}
+
+/** Reads a parsed workflow file in either format. Throws `WORKFLOW_INVALID`. */
+export function readWorkflowDocument(parsed: unknown): WorkflowDocument {
+  const document = unwrap(parsed);
+  const format = detectWorkflowFormat(document);
+  if (format === 'editor') return { format, document };
+  if (format === 'api') return { format, workflow: readApiFormat(document) };
+  throw new ComfyRunpodError(
+    'WORKFLOW_INVALID',
+    'The file is JSON but no ComfyUI workflow: it has no list of nodes, and no entry has a class_type.',
+  );
+}
+
+function readApiFormat(document: unknown): Workflow {
+  const parsed = workflowSchema.safeParse(document);
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.map((issue) => ({
     field: issue.path.map(String).join('.').slice(0, 120),

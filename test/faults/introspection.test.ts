@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { request } from 'undici';
 import { afterEach, expect, it } from 'vitest';
-import { describeCached, readObjectInfo } from '../../client/index.ts';
+import { describeCached, keptDescription, readObjectInfo } from '../../client/index.ts';
 import { contractVersion, packageVersion } from '../../shared/index.ts';
 import { failedPacksIn } from '../../worker/comfy/log-tail.ts';
 import { runCommandLine } from '../support/client-bench.ts';
@@ -172,7 +172,8 @@ it('a description is kept per image, readable by the user only, and asked for ag
   expect([first.cached, second.cached, fresh.cached, elsewhere.cached]).toEqual([false, true, false, false]);
   expect(second.description).toEqual(first.description);
   const files = await readdir(folder);
-  expect(files).toHaveLength(2);
+  // A description and its pointer each.
+  expect(files).toHaveLength(4);
   for (const file of files) expect((await stat(path.join(folder, file))).mode & 0o777).toBe(0o600);
 
   const out = path.join(folder, 'description.json');
@@ -185,8 +186,13 @@ it('a description is kept per image, readable by the user only, and asked for ag
   const json = await runCommandLine(['describe', '--json'], { folder, environment });
   expect(JSON.parse(json.stdout)).toMatchObject({ ok: true, cached: true, image: 'registry.test/worker:2' });
 
+  // What was told last is known without asking anybody, for each endpoint.
+  expect(await keptDescription(options)).toEqual(fresh.description);
+  expect(await keptDescription({ folder, endpoint: 'ep3' })).toBeUndefined();
+
   await stack?.close();
   const unnamed = await useStack();
   await describeCached(unnamed.client, options);
   expect((await describeCached(unnamed.client, options)).cached).toBe(false);
+  expect((await keptDescription(options))?.image).toBeUndefined();
 });

@@ -192,6 +192,8 @@ export function startCommand(
     readonly interactive?: boolean;
     /** What `--open` does. */
     readonly openFile?: (path: string) => Promise<void>;
+    /** What is piped in. */
+    readonly stdin?: AsyncIterable<Uint8Array | string>;
   },
 ): RunningCommand {
   let stdout = '';
@@ -209,6 +211,7 @@ export function startCommand(
       },
     },
     interactive: world.interactive ?? false,
+    ...(world.stdin && { stdin: world.stdin }),
     environment: world.environment ?? {},
     folder: world.folder,
     ...(world.openFile && { openFile: world.openFile }),

@@ -6,6 +6,7 @@ import { createClient } from '../../client.ts';
 import { describeCached, userCacheFolder } from '../../introspection/describe-cached.ts';
 import { readObjectInfo } from '../../introspection/read-object-info.ts';
 import { type CommandContext, configuredEndpoint } from '../command-context.ts';
+import { endpointKey } from '../declarations.ts';
 import { oneLine } from '../terminal-text.ts';
 
 /** Flags of the command. */
@@ -21,7 +22,7 @@ export async function describeCommand(flags: DescribeFlags, context: CommandCont
   try {
     const { description, cached, results } = await describeCached(client, {
       folder: userCacheFolder(context.environment),
-      endpoint: `${options.baseUrl ?? ''} ${options.endpointId ?? ''}`,
+      endpoint: endpointKey(options),
       ...(flags.fresh === true && { fresh: true }),
     });
     const { data: _packed, ...nodeClasses } = description.nodeClasses;

@@ -5,6 +5,8 @@ import type { JobHandle } from '../../job-handle.ts';
 import { prepareJob } from '../../submit/prepare-job.ts';
 import type { JobPolicy, SubmitRoute } from '../../transport/transport.ts';
 import { type CommandContext, secondsOption } from '../command-context.ts';
+import { declarationsFor } from '../declarations.ts';
+import { noteLoaded } from '../render/loaded-text.ts';
 import type { Target } from '../target.ts';
 
 /** Parsed flags. */
@@ -16,6 +18,7 @@ export interface SubmitFlags {
   readonly runsync?: boolean;
   readonly allowExistingInputs?: boolean;
   readonly needs?: string;
+  readonly objectInfo?: string;
 }
 
 /** Time RunPod gives the job beyond its own limit, so that the worker's report of it arrives first. */
@@ -38,6 +41,7 @@ export function addSubmitFlags(command: Command): Command {
     .argument('[pictures...]', 'more pictures, the same as --image')
     .addOption(image)
     .addOption(metadata)
+    .addOption(objectInfoOption())
     .option('--allow-existing-inputs', 'nodes without a picture may name files that the ComfyUI there already has')
     .option('--timeout <seconds>', 'longest run on the worker')
     .option('--runsync', 'submit with /runsync: 20 MB each way instead of 10, the result is kept for a minute only')
@@ -45,19 +49,30 @@ export function addSubmitFlags(command: Command): Command {
     .option('--debug', "keep the job's files on the worker instead of wiping them");
 }
 
+/** The flag that names the node classes. */
+export function objectInfoOption(): Option {
+  return new Option(
+    '--object-info <file|url>',
+    'node classes of the ComfyUI that runs it: its address, its /object_info in a file, or what `describe --out` wrote',
+  );
+}
+
 /** Builds the job from the flags and submits it. Nothing is sent when anything is wrong. */
 export async function submitFromFlags(
   workflow: string,
   flags: SubmitFlags,
-  target: Pick<Target, 'client' | 'kind'>,
+  target: Pick<Target, 'client' | 'kind' | 'comfyUrl'>,
   context: CommandContext,
   signal: AbortSignal,
 ): Promise<JobHandle> {
   const route: SubmitRoute = flags.runsync ? 'runsync' : 'run';
   const executionMs = flags.timeout === undefined ? undefined : executionTime(flags.timeout);
   const bodyLimit = route === 'run' ? limits.runBodyBytes : limits.runsyncBodyBytes;
-  const input = await prepareJob({
+  const declarations = declarationsFor({ objectInfo: flags.objectInfo, comfyUrl: target.comfyUrl }, context);
+  const { input, loaded } = await prepareJob({
     workflow,
+    stdin: context.io.stdin,
+    declarations,
     pictures: flags.image,
     folder: context.io.folder,
     allowExisting: flags.allowExistingInputs === true || target.kind === 'direct',
@@ -67,6 +82,7 @@ export async function submitFromFlags(
     ...(flags.metadata !== undefined && { metadata: flags.metadata }),
     ...(executionMs !== undefined && { executionMs }),
   });
+  noteLoaded(loaded, context);
   // Without the signal: a submit that is cut off in the middle is the one thing that can't be cleaned up afterwards.
   return target.client.submit(input, { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) });
 }

@@ -15,7 +15,7 @@ export type Submitted = 'left' | { readonly job: JobHandle; readonly interrupted
 export async function submitInterruptibly(
   workflow: string,
   flags: SubmitFlags,
-  target: Pick<Target, 'client' | 'kind'>,
+  target: Pick<Target, 'client' | 'kind' | 'comfyUrl'>,
   context: CommandContext,
 ): Promise<Submitted> {
   const preparing = new AbortController();

@@ -108,9 +108,11 @@ function isSent(flat: FlatNode, report: ReportBuilder): boolean {
 
 /** Nodes of unknown classes are sent, so that a server which has the class can run them. */
 function isGuessable(flat: FlatNode, report: ReportBuilder): boolean {
-  const unnamed = hasUnnamedValues(flat) ? '; its values have no names in the file and are missing' : '';
-  report.refuse(flat, `${unknownReason(flat.node)}${unnamed}`);
-  return !/^workflow[>/]|^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(flat.node.type);
+  const unnamed = hasUnnamedValues(flat);
+  const sent = !/^workflow[>/]|^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(flat.node.type);
+  const lost = unnamed ? '; its values have no names in the file and are missing' : '';
+  report.refuse(flat, `${unknownReason(flat.node)}${lost}`, sent && !unnamed);
+  return sent;
 }
 
 /** The editor removes inputs that point to nodes which are not sent. */

@@ -9,6 +9,8 @@ export interface ConversionEntry {
   /** Its title in the editor; the class when it has none. */
   readonly title: string;
   readonly reason: string;
+  /** True for a node of an unknown class all of whose values have names in the file: it is sent as the file has it, which is likely right. */
+  readonly guessed?: boolean;
 }
 
 /** What was left out, what can't be converted faithfully, and what is worth knowing. Reasons and notes hold no values of the workflow. */
@@ -33,8 +35,8 @@ export class ReportBuilder implements ConversionReport {
     add(this.skipped, node, reason);
   }
 
-  refuse(node: FlatNode, reason: string): void {
-    add(this.unsupported, node, reason);
+  refuse(node: FlatNode, reason: string, guessed = false): void {
+    add(this.unsupported, node, reason, guessed);
   }
 
   note(node: FlatNode, reason: string): void {
@@ -47,8 +49,9 @@ export class ReportBuilder implements ConversionReport {
   }
 }
 
-function add(list: ConversionEntry[], flat: FlatNode, reason: string): void {
-  if (list.length < mostEntries) list.push({ node: flat.id, classType: flat.node.type, title: titleOf(flat), reason });
+function add(list: ConversionEntry[], flat: FlatNode, reason: string, guessed = false): void {
+  if (list.length >= mostEntries) return;
+  list.push({ node: flat.id, classType: flat.node.type, title: titleOf(flat), reason, ...(guessed && { guessed }) });
 }
 
 /** Input names for a reason: the first few, shortened. */

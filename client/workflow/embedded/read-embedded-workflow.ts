@@ -21,17 +21,29 @@ export interface EmbeddedWorkflow {
 
 type Texts = Iterable<MetadataEntry> | AsyncIterable<MetadataEntry>;
 
-const formats: readonly (readonly [(file: ByteReader) => boolean, (file: ByteReader) => Texts])[] = [
-  [isPng, readPng],
-  [isWebp, readWebp],
-  [isJpeg, readJpeg],
-  [isGif, readGif],
-  [isFlac, readFlac],
-  [isOgg, readOgg],
-  [isId3, readId3],
-  [isMatroska, readMatroska],
-  [isIsoMedia, readIsoMedia],
+interface Format {
+  readonly name: string;
+  readonly matches: (file: ByteReader) => boolean;
+  readonly read: (file: ByteReader) => Texts;
+}
+
+const formats: readonly Format[] = [
+  { name: 'PNG', matches: isPng, read: readPng },
+  { name: 'WebP', matches: isWebp, read: readWebp },
+  { name: 'JPEG', matches: isJpeg, read: readJpeg },
+  { name: 'GIF', matches: isGif, read: readGif },
+  { name: 'FLAC', matches: isFlac, read: readFlac },
+  { name: 'Ogg', matches: isOgg, read: readOgg },
+  { name: 'MP3', matches: isId3, read: readId3 },
+  { name: 'Matroska or WebM', matches: isMatroska, read: readMatroska },
+  { name: 'MP4 or MOV', matches: isIsoMedia, read: readIsoMedia },
 ];
+
+/** What kind of media a file is by its first bytes, in words, of the kinds that may carry a workflow. */
+export function mediaFormat(bytes: Uint8Array): string | undefined {
+  const file = new ByteReader(bytes);
+  return formats.find((format) => format.matches(file))?.name;
+}
 
 /** Texts that look like JSON and are parsed: a file has two, a hostile one as many as fit. Names of cameras and the like do not count. */
 const mostTexts = 16;
@@ -42,12 +54,12 @@ const mostTexts = 16;
  */
 export async function readEmbeddedWorkflow(bytes: Uint8Array): Promise<EmbeddedWorkflow | undefined> {
   const file = new ByteReader(bytes);
-  const format = formats.find(([matches]) => matches(file));
+  const format = formats.find(({ matches }) => matches(file));
   if (!format) return undefined;
   const found: { prompt?: unknown; workflow?: unknown } = {};
   let texts = 0;
   try {
-    for await (const entry of format[1](file)) {
+    for await (const entry of format.read(file)) {
       const { prompt, workflow } = interpret(entry);
       if (prompt !== undefined) found.prompt ??= prompt;
       if (workflow !== undefined) found.workflow ??= workflow;

@@ -57,9 +57,25 @@ describe('a workflow file that is none', () => {
     expect(outcome.stderr).not.toContain('SecretNode');
   });
 
-  it("the editor's save format is recognised and the way out is told", async () => {
-    const folder = await useFiles({ 'w.json': JSON.stringify({ nodes: [{ id: 1 }], links: [], version: 0.4 }) });
-    expectError(await refused(folder, ['run', 'w.json']), 'WORKFLOW_EDITOR_FORMAT', exitCodes.input, 'Export (API)');
+  it("a workflow in the editor's format that can't be converted is refused node by node", async () => {
+    const node = (id: number, type: string) => ({
+      id,
+      type,
+      inputs: [],
+      outputs: [],
+      widgets_values: [1, 'SecretValue'],
+    });
+    const nodes = [
+      node(4, 'NoSuchLoader'),
+      node(7, 'NoSuchSampler'),
+      { ...node(9, 'SaveImage'), widgets_values: ['x'] },
+    ];
+    const folder = await useFiles({ 'w.json': JSON.stringify({ nodes, links: [], version: 0.4 }) });
+    const outcome = await refused(folder, ['run', 'w.json']);
+    expectError(outcome, 'WORKFLOW_NOT_CONVERTED', exitCodes.input, '2 nodes', '--object-info');
+    expect(outcome.stderr).toContain('node 4 (NoSuchLoader): no class of this name is known');
+    expect(outcome.stderr).toContain('node 7 (NoSuchSampler): no class of this name is known');
+    expect(outcome.stderr).not.toContain('SecretValue');
   });
 
   it('other JSON, an empty file, a missing file and a folder are told apart', async () => {

@@ -186,6 +186,7 @@ describe('classes that nobody declares', () => {
         classType: 'Custom',
         title: 'Custom',
         reason: 'no class of this name is known (node pack some-pack)',
+        guessed: true,
       },
     ]);
   });
