@@ -1,6 +1,5 @@
 /** Where model files may lie, and where one of them belongs. */
 import { access, constants, mkdir, statfs } from 'node:fs/promises';
-import path from 'node:path';
 import { foldersOfType, type ModelSpec, modelFolderType } from '../../shared/index.ts';
 
 /** The folders of a worker; all absolute. */
