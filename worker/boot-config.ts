@@ -1,7 +1,8 @@
 /** The part of the configuration that is about the start: models, GPU, SSH, the mode. Read by worker/config.ts. */
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { ComfyRunpodError, type ModelSpec, parseModels, type WorkerEnvironment } from '../shared/index.ts';
+import { ComfyRunpodError, parseModels, type WorkerEnvironment } from '../shared/core.ts';
+import type { ModelSpec } from '../shared/index.ts';
 import type { ModelPlaces } from './models/model-places.ts';
 
 /** Models of a worker. */

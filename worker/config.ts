@@ -12,7 +12,7 @@ import {
   readEnvironment,
   type WorkerEnvironment,
   workerVariables,
-} from '../shared/index.ts';
+} from '../shared/core.ts';
 import { type BootConfig, readBootConfig } from './boot-config.ts';
 import { type Bucket, describeBucket } from './outputs/delivery/bucket.ts';
 import type { PrefetchMode } from './prefetch-policy.ts';

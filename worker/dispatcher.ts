@@ -9,7 +9,7 @@
  * 4. `giveUp` ends everything within a bounded time, whatever the runner does.
  * 5. The platform is asked to recycle the worker by the last result, so that it takes no other job down with it.
  */
-import { ComfyRunpodError, delay, raceSignal, toComfyRunpodError } from '../shared/index.ts';
+import { ComfyRunpodError, delay, raceSignal, toComfyRunpodError } from '../shared/core.ts';
 import { createNotifier } from './notifier.ts';
 import { type PrefetchMode, PrefetchPolicy } from './prefetch-policy.ts';
 import type { DeliveredJob, JobReport, PostedOutcome, Reporter, Slots } from './runpod/index.ts';

@@ -5,8 +5,9 @@
  * Nothing a caller sent, and no key, reaches a line at any level: fields are copied by a list of harmless kinds of values, fields with the
  * names of content are dropped, known secrets and the query of every address are masked in the finished line.
  */
-import { type DestinationStream, destination, type Level, type Logger as PinoLogger, pino } from 'pino';
-import { isComfyRunpodError } from '../shared/index.ts';
+import { createRequire } from 'node:module';
+import type { DestinationStream, Level, Logger as PinoLogger } from 'pino';
+import { isComfyRunpodError } from '../shared/core.ts';
 import type { Logger } from './types.ts';
 
 /** Settings of a logger. */
@@ -19,6 +20,9 @@ export interface LoggerOptions {
   /** Receives finished lines. Default: standard output, written synchronously, so that no last line is lost. */
   readonly write?: (line: string) => void;
 }
+
+/** Loaded with the first line that is written: a worker asks for its first job before that. */
+const loadPino = () => createRequire(import.meta.url)('pino') as typeof import('pino');
 
 const maxMessageChars = 4_096;
 const maxTextChars = 1_024;
@@ -40,30 +44,48 @@ export function createLogger(options: LoggerOptions): Logger {
   const write = options.write ?? standardOutput();
   const finish = options.format === 'json' ? mask : (line: string) => mask(textLine(line));
   const stream: DestinationStream = { write: (line) => write(finish(line)) };
-  const root = pino(
-    {
-      level: options.level,
-      base: null,
-      timestamp: false,
-      messageKey: 'message',
-      formatters: { level: (label) => ({ level: label.toUpperCase() }) },
-    },
-    stream,
-  );
-  return wrap(root, {});
+  let root: PinoLogger | undefined;
+  const open = () => {
+    root ??= loadPino().pino(
+      {
+        level: options.level,
+        base: null,
+        timestamp: false,
+        messageKey: 'message',
+        formatters: { level: (label) => ({ level: label.toUpperCase() }) },
+      },
+      stream,
+    );
+    return root;
+  };
+  return wrap({ open, lowest: levels.indexOf(options.level) }, {});
+}
+
+/** From the lowest up. */
+const levels: readonly LoggerOptions['level'][] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+interface Root {
+  readonly open: () => PinoLogger;
+  /** Position of the lowest level that is written. */
+  readonly lowest: number;
 }
 
 function standardOutput(): (line: string) => void {
-  const stream = destination({ fd: 1, sync: true });
-  // A closed pipe must not bring the worker down.
-  stream.on('error', () => undefined);
-  return (line) => stream.write(line);
+  let stream: ReturnType<ReturnType<typeof loadPino>['destination']> | undefined;
+  return (line) => {
+    if (!stream) {
+      stream = loadPino().destination({ fd: 1, sync: true });
+      // A closed pipe must not bring the worker down.
+      stream.on('error', () => undefined);
+    }
+    stream.write(line);
+  };
 }
 
 /** Bound fields are merged here and not by pino's child, which would write a key twice. */
-function wrap(root: PinoLogger, bound: Readonly<Record<string, unknown>>): Logger {
+function wrap(root: Root, bound: Readonly<Record<string, unknown>>): Logger {
   const log = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: object, message: string) => {
-    if (!root.isLevelEnabled(level)) return;
+    if (levels.indexOf(level) < root.lowest) return;
     // `jobId` is the same under the name that the rest of the worker uses; RunPod filters a job's lines by requestId.
     const {
       jobId = null,
@@ -77,7 +99,7 @@ function wrap(root: PinoLogger, bound: Readonly<Record<string, unknown>>): Logge
       ...safeFields(fields),
     };
     const prefix = typeof batchId === 'string' ? `[batchId=${batchId}] ` : '';
-    root[level]({ requestId, ...rest }, cutMessage(`${prefix}${message}`));
+    root.open()[level]({ requestId, ...rest }, cutMessage(`${prefix}${message}`));
   };
   return {
     debug: log('debug'),

@@ -9,7 +9,7 @@
  * 4. A start that fails ends the process with the exit code of its stage. In interactive mode there is no job protocol at all.
  * 5. An exception that nobody caught is logged without its text, the jobs at hand get an error report, and the exit code is 1.
  */
-import { bootExitCode, exitCodes, raceSignal, toComfyRunpodError } from '../shared/index.ts';
+import { bootExitCode, exitCodes, raceSignal, toComfyRunpodError } from '../shared/core.ts';
 import { BootLog } from './boot/boot-log.ts';
 import type { ComposedRunner, RunnerFactory } from './compose.ts';
 import {

@@ -11,7 +11,7 @@
  * 3. Stopping: what is left is given up with an error report each, within a bounded time.
  * 4. When `stopped` resolves, no thread, socket or timer of the worker is left.
  */
-import { type ComfyRunpodError, toComfyRunpodError } from '../shared/index.ts';
+import { type ComfyRunpodError, toComfyRunpodError } from '../shared/core.ts';
 import { Dispatcher, type GiveUpTimes } from './dispatcher.ts';
 import type { PrefetchMode } from './prefetch-policy.ts';
 import {

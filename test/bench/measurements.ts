@@ -29,7 +29,7 @@ export async function measureStartUp(stack: BenchStack, runs: number): Promise<R
   for (let run = -1; run < runs; run++) {
     const before = stack.emulator.inspect.requestsSeen('job-take').length;
     const start = performance.now();
-    await using _worker = stack.startWorker(`start-${run}`);
+    await using _worker = stack.startWorker(`start-${run}`, { RUNPOD_LOG_LEVEL: 'info' });
     await waitFor('the first job-take', () => stack.emulator.inspect.requestsSeen('job-take').length > before);
     if (run >= 0) times.push(performance.now() - start);
   }

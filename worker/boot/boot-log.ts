@@ -2,14 +2,8 @@
  * Times the stages of a start and keeps what is told about them. A stage that fails gets its name into the error, from which the exit code of
  * the process follows ({@link file://./../../shared/boot.ts}). Light on purpose: it is loaded before the first job is asked for.
  */
-import {
-  type BootReport,
-  type BootStage,
-  type BootStageReport,
-  ComfyRunpodError,
-  isComfyRunpodError,
-  toComfyRunpodError,
-} from '../../shared/index.ts';
+import { ComfyRunpodError, isComfyRunpodError, toComfyRunpodError } from '../../shared/core.ts';
+import type { BootReport, BootStage, BootStageReport } from '../../shared/index.ts';
 import type { Logger } from '../types.ts';
 
 /** Notes what a stage has found, in a few words without anything secret. */

@@ -2,7 +2,7 @@
  * Posts one value to job-stream. Source: RunPod protocol notes §2.11. The SDK logs a failed chunk and goes on, so that values go missing
  * silently; here a chunk is repeated like a result, and one that can't be posted ends the stream.
  */
-import { ComfyRunpodError } from '../../shared/index.ts';
+import { ComfyRunpodError } from '../../shared/core.ts';
 import type { JsonBody } from '../types.ts';
 import { type DeliveryOptions, deliverResult } from './result-delivery.ts';
 

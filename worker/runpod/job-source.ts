@@ -6,7 +6,7 @@
  * 2. When taking ends, a job whose answer has begun to arrive is still accepted.
  * 3. No answer, whatever it is, ends the loop.
  */
-import { type ComfyRunpodError, delay, isComfyRunpodError, limits } from '../../shared/index.ts';
+import { type ComfyRunpodError, delay, isComfyRunpodError, limits } from '../../shared/core.ts';
 import type { Logger } from '../types.ts';
 import type { DeliveredJob } from './delivered-job.ts';
 import type { RunpodTimings } from './runpod-config.ts';

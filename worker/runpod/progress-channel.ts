@@ -6,7 +6,7 @@
  * 2. After `close` has resolved no post is in flight and none will ever start.
  * 3. A post that fails is forgotten: progress never fails a job.
  */
-import { createDeadline, delay, progressEventSchema, raceSignal } from '../../shared/index.ts';
+import { createDeadline, delay, progressEventSchema, raceSignal } from '../../shared/core.ts';
 import type { Logger } from '../types.ts';
 import { progressBody } from './job-done-body.ts';
 import type { RunpodTimings } from './runpod-config.ts';

@@ -16,8 +16,8 @@ import {
   isComfyRunpodError,
   limits,
   packageVersion,
-  type ResultCounts,
-} from '../../shared/index.ts';
+} from '../../shared/core.ts';
+import type { ResultCounts } from '../../shared/index.ts';
 import type { JobOutcome, JsonBody, Logger } from '../types.ts';
 import { postChunk } from './chunk-post.ts';
 import type { DeliveredJob } from './delivered-job.ts';

@@ -13,7 +13,7 @@ import {
   delay,
   isComfyRunpodError,
   retryAfterMs,
-} from '../../shared/index.ts';
+} from '../../shared/core.ts';
 import type { JsonBody, Logger } from '../types.ts';
 import type { RunpodTimings } from './runpod-config.ts';
 import type { Transport } from './transport.ts';

@@ -1,7 +1,7 @@
 /** What worker/runpod needs to speak to the platform: addresses, identity and every timing of the worker side, in one place. */
 
+import { limits } from '../../shared/core.ts';
 import type { BackoffOptions } from '../../shared/index.ts';
-import { limits } from '../../shared/index.ts';
 
 /** Addresses and identity, as RunPod's environment variables give them. */
 export interface RunpodConfig {

@@ -3,7 +3,7 @@
  * not, because delivery is not acknowledged. Source: RunPod protocol notes §2.15.
  */
 import * as z from 'zod';
-import { delay, isComfyRunpodError, retryAfterMs } from '../../shared/index.ts';
+import { delay, isComfyRunpodError, retryAfterMs } from '../../shared/core.ts';
 import type { Logger } from '../types.ts';
 import type { RunpodTimings } from './runpod-config.ts';
 import type { HttpAnswer, Transport } from './transport.ts';

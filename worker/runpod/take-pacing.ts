@@ -2,7 +2,7 @@
  * How long to wait before the next job-take. RunPod is expected to hold the request; when something answers at once instead, asking again at
  * once would be a hot loop. Source: RunPod protocol notes §2.24.
  */
-import { backoffMs, retryAfterMs } from '../../shared/index.ts';
+import { backoffMs, retryAfterMs } from '../../shared/core.ts';
 import type { RunpodTimings } from './runpod-config.ts';
 import type { TakeAnswer } from './take-answer.ts';
 

@@ -10,9 +10,10 @@
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { unzip } from 'node:zlib';
-import { Agent, type Dispatcher, interceptors } from 'undici';
-import { ComfyRunpodError, createDeadline } from '../../shared/index.ts';
+import type { Dispatcher } from 'undici';
+import { ComfyRunpodError, createDeadline } from '../../shared/core.ts';
 import type { JsonBody } from '../types.ts';
+import { loadUndiciCore } from './undici-core.ts';
 
 /** An answer, read to its end. */
 export interface HttpAnswer {
@@ -54,16 +55,18 @@ const redirectLimit = 3;
 const connectTimeoutMs = 10_000;
 const postAnswerBytes = 64 * 1024;
 
+const undici = loadUndiciCore();
+
 /** Opens the connection pool. */
 export function createTransport(identity: { readonly apiKey?: string; readonly userAgent: string }): Transport {
   // Time-outs are ours (a deadline per request): undici's own would end a held long poll.
-  const agent = new Agent({
+  const agent = new undici.Agent({
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: { timeout: connectTimeoutMs },
     allowH2: false,
   });
-  const following = agent.compose(interceptors.redirect({ maxRedirections: redirectLimit }));
+  const following = agent.compose(undici.redirect({ maxRedirections: redirectLimit }));
   const common = {
     'user-agent': identity.userAgent,
     // No brotli on purpose: RunPod's edge was seen to answer with it where nobody could read it.
@@ -123,7 +126,7 @@ function request(
   options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
 ): Promise<Dispatcher.ResponseData> {
   const { origin, pathname, search } = new URL(url);
-  return dispatcher.request({ ...options, origin, path: `${pathname}${search}` });
+  return undici.request(dispatcher, { ...options, origin, path: `${pathname}${search}` });
 }
 
 function timeoutError(): ComfyRunpodError {

@@ -111,6 +111,25 @@ describe('who may import whom', () => {
   });
 });
 
+describe('the way to the first job', () => {
+  it('a worker asks for its first job before anything is loaded that only jobs need', () => {
+    const byPath = new Map(files.map((file) => [file.path, file]));
+    const loaded = new Set<string>();
+    const load = (path: string): void => {
+      if (loaded.has(path)) return;
+      loaded.add(path);
+      for (const next of byPath.get(path)?.loads ?? []) load(next);
+    };
+    load('client/cli/commands/worker.ts');
+    expect(loaded).toContain('worker/runpod/job-source.ts');
+    const late = /^(shared\/(index|dialects|job-|describe|parse-)|worker\/(compose|comfy|job|inputs|workspace))/;
+    expect([...loaded].filter((path) => late.test(path))).toEqual([]);
+    // Of the packages, the one that reads the environment; the others are loaded in parts or with the first use.
+    const packages = [...loaded].filter((path) => !path.endsWith('.ts') && !path.startsWith('node:'));
+    expect(packages).toEqual(['zod']);
+  });
+});
+
 /** Code without comments, so that prose may name what code may not. */
 function code(file: SourceFile): string {
   return file.text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
