@@ -100,7 +100,7 @@ async function liveTakingJobs(config: WorkerConfig, life: Life, control: Process
   const worker = startWorker(settings, { runner, logger, keepResult: keep });
   boot.sinceStart('jobs');
   control.attach(worker);
-  life.composing = runner.fill(life.createRunner(config, logger, control.closing, boot));
+  life.composing = runner.fill(worker.asked.then(() => life.createRunner(config, logger, control.closing, boot)));
   const failed = watchBoot(life.composing, () => void worker.drain());
   const exit = await worker.stopped;
   if (exit.code !== 0) control.endForSure(exit.code);

@@ -11,7 +11,7 @@
  * 3. Stopping: what is left is given up with an error report each, within a bounded time.
  * 4. When `stopped` resolves, no thread, socket or timer of the worker is left.
  */
-import { type ComfyRunpodError, toComfyRunpodError } from '../shared/core.ts';
+import { type ComfyRunpodError, delay, toComfyRunpodError } from '../shared/core.ts';
 import { Dispatcher, type GiveUpTimes } from './dispatcher.ts';
 import type { PrefetchMode } from './prefetch-policy.ts';
 import {
@@ -75,6 +75,8 @@ export type WorkerState =
 /** A running worker. */
 export interface Worker {
   readonly state: WorkerState;
+  /** Resolves when the first request is on its way to RunPod, or can't be for now: loading whatever comes next would hold it up. */
+  readonly asked: Promise<void>;
   /** Takes no more jobs, finishes those it has, ends. Idempotent. Resolves with `stopped`. */
   drain(): Promise<WorkerExit>;
   /** Gives up what is left, ends. Idempotent. Resolves with `stopped`. */
@@ -84,6 +86,8 @@ export interface Worker {
 }
 
 const defaultDrainTimeoutMs = 3_600_000;
+/** A connection that takes longer is not waited for: ComfyUI has to be started, too. */
+const askedWithinMs = 100;
 const defaultGiveUpTimes: GiveUpTimes = { settleMs: 4_000, postMs: 3_000 };
 
 /** Starts a worker. It beats and asks for jobs at once. */
@@ -93,6 +97,7 @@ export function startWorker(settings: WorkerSettings, parts: WorkerParts): Worke
 
 class RunningWorker implements Worker {
   readonly stopped: Promise<WorkerExit>;
+  readonly asked: Promise<void>;
   readonly #settings: WorkerSettings;
   readonly #logger: Logger;
   readonly #transport: Transport;
@@ -111,6 +116,7 @@ class RunningWorker implements Worker {
     this.#logger = parts.logger;
     this.#heartbeat = startHeartbeat(runpod, parts.logger);
     this.#transport = createTransport(runpod);
+    this.asked = Promise.race([this.#transport.connected, delay(askedWithinMs)]);
     const urls = buildUrls(runpod);
     this.#dispatcher = new Dispatcher({
       runner: parts.runner,

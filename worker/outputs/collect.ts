@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type Artifact, ComfyRunpodError, type Delivery, type ValueOutput } from '../../shared/index.ts';
-import { fitInline, inlineBytes, type LocatedOutput } from './delivery/fit-inline.ts';
+import { batches, fitInline, inlineBytes, type LocatedOutput } from './delivery/fit-inline.ts';
 import { type DeliveryPlaces, type DeliveryRequest, descend, openRungs } from './delivery/ladder.ts';
 import { type FoundFile, type MadeArtifact, prepareArtifact, type ResultWishes } from './delivery/prepare-artifact.ts';
 import type { ListedOutputs, OutputFile } from './list-outputs.ts';
@@ -48,7 +48,9 @@ export async function collectOutputs(collection: Collection): Promise<CollectedO
   const { listed, locate, classOf, signal, limitBytes } = collection;
   const values = listed.values.map((value) => ({ ...value, classType: classOf(value.node) }));
   const outputs: LocatedOutput[] = [];
-  for (const file of listed.files) outputs.push({ file, found: await locate(file, signal) });
+  for (const files of batches(listed.files)) {
+    outputs.push(...(await Promise.all(files.map(async (file) => ({ file, found: await locate(file, signal) })))));
+  }
   const wishes = { ...collection, format: collection.format ?? {} };
   const kind = collection.delivery?.request.destination.kind ?? 'inline';
   const room = limitBytes - Buffer.byteLength(JSON.stringify(values));

@@ -46,6 +46,8 @@ export interface PostOptions {
 export interface Transport {
   get(url: string, options: GetOptions): Promise<HttpAnswer>;
   post(url: string, body: JsonBody, options: PostOptions): Promise<HttpAnswer>;
+  /** Resolves when the first connection is there and what waited for it is on its way; never when there is none. */
+  readonly connected: Promise<void>;
   /** Ends every connection at once. Idempotent. */
   close(): Promise<void>;
 }
@@ -73,8 +75,12 @@ export function createTransport(identity: { readonly apiKey?: string; readonly u
     'accept-encoding': 'gzip, deflate',
     ...(identity.apiKey !== undefined && { authorization: identity.apiKey }),
   };
+  const connected = new Promise<void>((resolve) => {
+    agent.once('connect', () => setImmediate(resolve));
+  });
   let closed: Promise<void> | undefined;
   return {
+    connected,
     // `return await` throughout: without it `using` would disarm the deadline before the answer is there.
     async get(url, options) {
       using deadline = createDeadline(options.timeoutMs, timeoutError, options.signal);

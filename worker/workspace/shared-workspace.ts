@@ -129,8 +129,8 @@ class SharedJobFiles implements JobFiles {
 
   async #wipe(named: readonly NamedFile[]): Promise<WipeReport> {
     const tally = new WipeTally();
-    // Named files first: those outside the job's folders are wiped only when they were made during the job.
-    for (const file of named) await this.#wipeNamed(file, tally);
+    // Named files first: those outside the job's folders are wiped only when they were made during the job. Those inside go with the folders.
+    for (const file of named) if (!this.#isInOwnFolder(file)) await this.#wipeNamed(file, tally);
     for (const folder of this.#folders) {
       const absolute = path.join(this.#directories.output, folder);
       await tally.tree(absolute, `output/${folder}`, this.#openedAt).catch(() => tally.kept.push(`output/${folder}/`));
@@ -143,10 +143,14 @@ class SharedJobFiles implements JobFiles {
     return { mode: 'wiped', files, bytes, kept, verified, ...(unattributed > 0 && { unattributed }) };
   }
 
-  /** Reads back: folders and named files of the job are not there any more. */
+  #isInOwnFolder({ type, subfolder }: NamedFile): boolean {
+    return type === 'output' && this.#folders.includes(subfolder);
+  }
+
+  /** Reads back: folders and named files of the job are not there any more. What was in a folder that is gone is gone, too. */
   async #isGone(named: readonly NamedFile[]): Promise<boolean> {
     const paths = this.#folders.map((folder) => path.join(this.#directories.output, folder));
-    for (const file of named.filter(({ type }) => type !== 'input')) {
+    for (const file of named.filter((other) => other.type !== 'input' && !this.#isInOwnFolder(other))) {
       const absolute = await this.#resolve(file).catch(() => undefined);
       if (absolute !== undefined) paths.push(absolute);
     }

@@ -3,6 +3,9 @@ import { lstat, readdir, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { absentIsUndefined, wipeFile } from './wipe-file.ts';
 
+/** A wipe takes many small steps, most of them waiting. */
+const filesAtOnce = 8;
+
 /** Counts over any number of wipes. */
 export class WipeTally {
   files = 0;
@@ -26,11 +29,15 @@ export class WipeTally {
     const stats = await lstat(absolute).catch(absentIsUndefined);
     if (!stats) return;
     if (!stats.isDirectory()) return this.file(absolute, shownAs, createdAfter);
-    for (const entry of await readdir(absolute, { withFileTypes: true })) {
-      const child = path.join(absolute, entry.name);
-      const shown = `${shownAs}/${entry.name}`;
-      if (entry.isDirectory()) await this.tree(child, shown, createdAfter);
-      else await this.file(child, shown, createdAfter);
+    const entries = await readdir(absolute, { withFileTypes: true });
+    const files = entries.filter((entry) => !entry.isDirectory());
+    const wipeOne = ({ name }: { readonly name: string }) =>
+      this.file(path.join(absolute, name), `${shownAs}/${name}`, createdAfter);
+    for (let start = 0; start < files.length; start += filesAtOnce) {
+      await Promise.all(files.slice(start, start + filesAtOnce).map(wipeOne));
+    }
+    for (const { name } of entries.filter((entry) => entry.isDirectory())) {
+      await this.tree(path.join(absolute, name), `${shownAs}/${name}`, createdAfter);
     }
     // Something may still write into it; then it stays and is reported.
     await rmdir(absolute).catch(() => this.kept.push(`${shownAs}/`));

@@ -30,6 +30,14 @@ export function inlineBytes(size: number): number {
   return base64EncodedLength(size) + describedBytes;
 }
 
+/** Files that are looked for or read at once: a file takes many small steps, and most of their time is waiting. */
+const batchFiles = 8;
+
+/** Cuts a list into parts of a few. */
+export function* batches<T>(items: readonly T[], size: number = batchFiles): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+}
+
 /** All artifacts in memory, or undefined when they don't fit into `limitBytes`. */
 export async function fitInline(
   outputs: readonly LocatedOutput[],
@@ -43,10 +51,11 @@ export async function fitInline(
   if (raw > ceiling && !wantsConversion(wishes.format)) return undefined;
   const artifacts: MadeArtifact[] = [];
   let total = 0;
-  for (const { file, found } of outputs) {
-    const artifact = await makeInMemory(file, found, wishes, signal);
-    artifacts.push(artifact);
-    total += inlineBytes(artifact.bytes.length);
+  // Files over the limit that a conversion makes small are in memory one at a time.
+  for (const some of batches(outputs, raw > ceiling ? 1 : batchFiles)) {
+    const made = await Promise.all(some.map(({ file, found }) => makeInMemory(file, found, wishes, signal)));
+    artifacts.push(...made);
+    total += made.reduce((sum, { bytes }) => sum + inlineBytes(bytes.length), 0);
     if (total > ceiling) return undefined;
   }
   if (total <= limitBytes) return artifacts;
