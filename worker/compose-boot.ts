@@ -84,7 +84,10 @@ export async function bootSsh({ config, boot, logger, owned, signal }: BootParts
   await boot.stage('ssh', async (note) => {
     const { startSshServer } = await import('./boot/index.ts');
     const folder = `${runtimeFolders[0] ?? '/run/comfy-runpod'}/ssh`;
-    const server = await startSshServer({ ...ssh, folder, logger }, signal);
+    const server = await startSshServer(
+      { ...ssh, folder, logger, path: config.comfy.kind === 'start' ? config.comfy.environment['PATH'] : undefined },
+      signal,
+    );
     owned.defer(() => server.close());
     note(`port ${ssh.port}, host key ${server.fingerprint}`);
   });

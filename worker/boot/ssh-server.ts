@@ -6,7 +6,7 @@
  * 2. It lives as long as the worker: one that ends is started again, and `close` ends it with every session.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { access, chmod, mkdir, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { userInfo } from 'node:os';
 import path from 'node:path';
@@ -22,6 +22,8 @@ export interface SshOptions {
   /** A folder that only this user may write to. */
   readonly folder: string;
   readonly logger: Logger;
+  /** PATH of the sessions. Default: what sshd gives them. */
+  readonly path?: string | undefined;
   /** Addresses to listen on. Default: all. */
   readonly addresses?: readonly string[];
   /** Default: where Debian puts it. */
@@ -42,8 +44,9 @@ const startMs = 10_000;
 const keyFile = 'host_ed25519';
 
 /** Text of the configuration. */
-export function sshdConfig(options: Pick<SshOptions, 'port' | 'folder' | 'addresses'>, user: string): string {
-  const { folder, port, addresses = ['0.0.0.0', '::'] } = options;
+export function sshdConfig(options: Pick<SshOptions, 'port' | 'folder' | 'addresses' | 'path'>, user: string): string {
+  const { folder, port, path: searched, addresses = ['0.0.0.0', '::'] } = options;
+  const setPath = searched !== undefined && /^[\w/.:@+-]+$/.test(searched) ? [`SetEnv PATH=${searched}`] : [];
   return `${[
     '# Written by comfy-runpod at every start.',
     `Port ${port}`,
@@ -72,6 +75,7 @@ export function sshdConfig(options: Pick<SshOptions, 'port' | 'folder' | 'addres
     'PrintMotd no',
     'PidFile none',
     'Subsystem sftp internal-sftp',
+    ...setPath,
   ].join('\n')}\n`;
 }
 
@@ -153,7 +157,9 @@ class RunningServer {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    const sessions = await childrenOf(this.#child?.pid);
     this.#kill('SIGTERM');
+    for (const pid of sessions) end(pid, 'SIGTERM');
     await this.#ended;
   }
 
@@ -170,10 +176,12 @@ class RunningServer {
 
   /** One life of the process, in a group of its own, so that its sessions end with it. */
   #once(): Promise<void> {
-    const { program, folder, logger } = this.#options;
-    const child = spawn(program, ['-D', '-e', '-f', path.join(folder, 'sshd_config')], {
+    const { program, folder, logger, path } = this.#options;
+    const child = spawn(program, ['-D', '-e', '-f', `${folder}/sshd_config`], {
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
+      // Nothing of the worker's own environment: it holds keys.
+      env: { PATH: path ?? '/usr/sbin:/usr/bin:/sbin:/bin' },
     });
     this.#child = child;
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -194,23 +202,35 @@ class RunningServer {
 
   #kill(signal: NodeJS.Signals): void {
     const pid = this.#child?.pid;
-    if (pid === undefined) return;
-    try {
-      process.kill(-pid, signal);
-    } catch {
-      // Gone already.
-    }
+    if (pid !== undefined) end(-pid, signal);
+  }
+}
+
+/** Every connection has a process of its own, outside the group of its server. */
+async function childrenOf(pid: number | undefined): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  return text
+    .split(' ')
+    .map(Number)
+    .filter((child) => child > 1);
+}
+
+function end(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone already.
   }
 }
 
 function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
-    const end = (yes: boolean) => {
+    const settle = (yes: boolean) => {
       socket.destroy();
       resolve(yes);
     };
-    socket.once('connect', () => end(true)).once('error', () => end(false));
+    socket.once('connect', () => settle(true)).once('error', () => settle(false));
   });
 }
 
