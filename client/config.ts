@@ -18,6 +18,8 @@ export type ClientConfig =
       readonly kind: 'runpod';
       readonly options: ClientOptions;
       readonly endpointId: string;
+      /** US dollars per second, where the environment says it. */
+      readonly price?: number;
       /** Where profiles were chosen: each with the options of its client, the first being {@link options}. */
       readonly routes?: readonly { readonly profile: Profile; readonly options: ClientOptions }[];
     }
@@ -85,6 +87,7 @@ export function readClientConfig(environment: Environment): ClientConfig {
   return {
     kind: 'runpod',
     endpointId,
+    ...(values.COMFY_RUNPOD_PRICE !== undefined && { price: values.COMFY_RUNPOD_PRICE }),
     options: {
       apiKey,
       endpointId,

@@ -88,6 +88,15 @@ export const clientVariables = {
     'none',
     text,
   ),
+  COMFY_RUNPOD_PRICE: variable(
+    'US dollars per second of a running worker of RUNPOD_ENDPOINT_ID; what jobs cost is reckoned with it.',
+    'not known',
+    z
+      .string()
+      .refine((value) => /^\d*\.?\d+$/.test(value), 'not a number of dollars')
+      .transform(Number)
+      .optional(),
+  ),
   COMFY_RUNPOD_GRAPHICS: variable(
     "How pictures are drawn in the terminal: kitty, iterm2, sixel or none; auto goes by the terminal's own variables.",
     'auto',

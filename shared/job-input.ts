@@ -129,6 +129,14 @@ export const jobInputSchema = z.strictObject({
   refresh: z.boolean().optional(),
   /** Run the workflow although ComfyUI refuses some of its outputs; the receipt warns of each. By default such a job is refused. */
   allowPartial: z.boolean().optional(),
+  /**
+   * Names this submission: a client that does not learn whether its request arrived finds the job by it. Two jobs with the same key are the same
+   * submission, never two.
+   */
+  key: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{8,64}$/, 'must be 8 to 64 letters, digits, dots, dashes or underscores')
+    .optional(),
   /** Keep the job's files on the worker for inspection instead of wiping them. */
   debug: z.boolean().optional(),
   /**

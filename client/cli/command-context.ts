@@ -1,6 +1,8 @@
 /** What every command is given: the world, the flags they share, and the one way to print a result. */
 import { ComfyRunpodError, toComfyRunpodError } from '../../shared/index.ts';
 import { type ClientConfig, type Environment, readClientConfig, readProfileConfig, withDotEnv } from '../config.ts';
+import { userDataFolder } from '../ledger/data-folder.ts';
+import { JobBook } from '../ledger/job-book.ts';
 import { chooseProfiles, profilePath, readProfiles } from '../profiles/profile-file.ts';
 import type { CliIo } from './io.ts';
 import { type Palette, palette } from './terminal-text.ts';
@@ -27,6 +29,8 @@ export interface CommandContext {
   /** The process environment over `.env`. */
   readonly environment: Environment;
   readonly config: () => ClientConfig;
+  /** The ledger of the user, opened when it is first asked for and closed with the command. */
+  readonly book: () => Promise<JobBook>;
   /** Prints the result of a command: `document` with --json, else `text`. */
   readonly print: (text: string, document: object) => void;
   /** With --jsonl: a line of its own on stdout. Otherwise nothing. */
@@ -36,12 +40,14 @@ export interface CommandContext {
 }
 
 /** Reads `.env` and makes the context. */
-export async function createContext(io: CliIo, flags: OutputFlags): Promise<CommandContext> {
+export async function createContext(io: CliIo, flags: OutputFlags): Promise<CommandContext & AsyncDisposable> {
   const environment = await withDotEnv(io.environment, io.folder);
   const jsonl = flags.jsonl === true;
   const json = flags.json === true || jsonl;
   const quiet = flags.quiet === true;
   const config = await configReader(environment, flags.profile);
+  let book: Promise<JobBook> | undefined;
+  const note = (text: string) => void (quiet || io.stderr.write(`${text}\n`));
   return {
     io,
     json,
@@ -53,7 +59,14 @@ export async function createContext(io: CliIo, flags: OutputFlags): Promise<Comm
     print: (text, document) =>
       io.stdout.write(json ? `${JSON.stringify(jsonl ? { type: 'result', ...document } : document)}\n` : text),
     emit: (event) => void (jsonl && io.stdout.write(`${JSON.stringify(event)}\n`)),
-    note: (text) => void (quiet || io.stderr.write(`${text}\n`)),
+    note,
+    book: () => {
+      book ??= JobBook.open(userDataFolder(environment), (error) =>
+        note(`warning: ${error.code}: ${error.message} ${error.nextStep}`),
+      );
+      return book;
+    },
+    [Symbol.asyncDispose]: async () => (await book)?.close(),
   };
 }
 

@@ -7,6 +7,7 @@
 import { type ComfyRunpodError, exitCodes, type HealthView, isComfyRunpodError } from '../../shared/index.ts';
 import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
+import type { JobBook } from '../ledger/job-book.ts';
 import { isFetchable, type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
 import type { CommandContext } from './command-context.ts';
 import { type PresentFlags, presentFiles } from './present-files.ts';
@@ -25,6 +26,10 @@ export interface FollowToEnd {
   readonly cancelOnInterrupt: boolean;
   /** Asks the endpoint for its counters while the job waits in its queue; told to a person only. */
   readonly health?: (signal: AbortSignal) => Promise<HealthView>;
+  /** Where the end of the job is written down. */
+  readonly book: JobBook;
+  /** US dollars per second of the job's endpoint, where that is known. */
+  readonly priceOf: (jobId: string) => number | undefined;
   /** What to do with saved files beyond naming them. */
   readonly present?: PresentFlags;
   /** Ctrl-C that was pressed before there was a job. */
@@ -52,7 +57,10 @@ export async function followToEnd(job: JobHandle, options: FollowToEnd, context:
     return await conclude(result, options, context, detach.signal);
   } catch (error) {
     view.finish();
-    if (!detach.signal.aborted) throw error;
+    if (!detach.signal.aborted) {
+      if (isComfyRunpodError(error) && error.code === 'JOB_NOT_FOUND') options.book.known(job.id).gone(error.code);
+      throw error;
+    }
     const text = `Left job ${job.id}, which may still run. Wait again: comfy-runpod wait ${job.id}`;
     if (context.json) context.print('', { ok: false, jobId: job.id, error: { code: 'INTERRUPTED', message: text } });
     context.note(text);
@@ -103,8 +111,11 @@ async function conclude(
   context: CommandContext,
   signal: AbortSignal,
 ): Promise<number> {
+  const record = options.book.known(result.jobId);
+  const cost = record.ended(result, options.priceOf(result.jobId));
   if (result.kind === 'succeeded') {
     const files = await saveArtifacts(result.envelope.artifacts, { folder: options.folder, signal });
+    record.saved(files);
     for (const warning of result.envelope.receipt.warnings ?? []) {
       context.note(`warning: ${warning.node === undefined ? '' : `node ${warning.node}: `}${warning.message}`);
     }
@@ -113,15 +124,17 @@ async function conclude(
         delivery.via === 'volume' ? `on the network volume: ${delivery.path}` : 'at the address that the job gave';
       context.note(`${name} is ${place}`);
     }
-    context.print(
-      resultText(files, result.envelope, context.io.folder),
-      successDocument(result.jobId, files, result.envelope, result.times),
-    );
+    context.print(resultText(files, result.envelope, context.io.folder), {
+      ...successDocument(result.jobId, files, result.envelope, result.times),
+      ...(cost !== undefined && { cost }),
+    });
+    if (cost !== undefined) context.note(`cost      about $${cost.toFixed(5)}`);
     await presentFiles(files, options.present ?? {}, context);
     return exitCodes.success;
   }
   const error = options.explain?.(result.error) ?? result.error;
   const partial = result.kind === 'failed' ? await savePartial(result, options, context, signal) : [];
+  if (partial.length > 0) record.savedPartly(partial);
   if (context.json) {
     context.print('', { ok: false, jobId: result.jobId, error: errorDocument(error), files: filesDocument(partial) });
   }

@@ -16,7 +16,8 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   let profile: string | undefined;
   const program = createProgram(async (output, act) => {
     const flags = typeof output === 'boolean' ? { json: output } : output;
-    exitCode = await act(await createContext(io, { ...flags, ...(profile !== undefined && { profile }) }));
+    await using context = await createContext(io, { ...flags, ...(profile !== undefined && { profile }) });
+    exitCode = await act(context);
   });
   program.hook('preAction', (_program, command) => {
     const named: unknown = command.optsWithGlobals()['profile'];

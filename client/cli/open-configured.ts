@@ -1,33 +1,102 @@
 /** The client of a configuration: one endpoint, or a route over the endpoints of several profiles. */
 import { type Client, type ClientOptions, createClient } from '../client.ts';
 import type { ClientConfig } from '../config.ts';
+import { gpuPrice } from '../data/prices.ts';
+import { contentHash } from '../ledger/content-hash.ts';
+import { recordSubmits, type SubmitFacts } from '../ledger/record-submits.ts';
+import type { Profile } from '../profiles/profile-file.ts';
 import type { JobNeeds } from '../profiles/rank-endpoints.ts';
 import { createRoutedTransport, type RouteMember } from '../profiles/routed-transport.ts';
 import { createRunpodTransport } from '../transport/runpod/runpod-transport.ts';
 import type { CommandContext } from './command-context.ts';
 
-/** Opens it; the caller closes the client. Where a job goes is told on stderr when there was a choice. */
-export function openConfigured(
+/** What a client is opened for. */
+export interface OpenUse {
+  readonly context: Pick<CommandContext, 'note' | 'book'>;
+  readonly needs?: JobNeeds | undefined;
+  /** Written into the ledger with every job that is submitted. */
+  readonly facts: Pick<SubmitFacts, 'command' | 'outFolder' | 'batch' | 'item' | 'seeds'>;
+}
+
+/** An opened client, and what its jobs cost. */
+export interface OpenedClient {
+  readonly client: Client;
+  /** US dollars per second of the endpoint that has the job, where that is known. */
+  readonly priceOf: (jobId: string) => number | undefined;
+}
+
+/** Opens it; the caller closes the client. Every submit is in the ledger. Where a job goes is told on stderr when there was a choice. */
+export async function openConfigured(
   config: Extract<ClientConfig, { kind: 'runpod' }>,
-  use: { readonly context: Pick<CommandContext, 'note'>; readonly needs?: JobNeeds | undefined },
-): Client {
+  { context, needs, facts }: OpenUse,
+): Promise<OpenedClient> {
+  const book = await context.book();
   const { routes = [] } = config;
-  if (routes.length < 2) return createClient(config.options);
-  const { needs } = use;
+  const [only] = routes;
+  if (routes.length < 2) {
+    const endpoint = endpointAddress(config.options);
+    const profile = only?.profile.name;
+    const client = createClient(config.options);
+    const price = config.price ?? (only && profilePrice(only.profile));
+    return {
+      client: recordSubmits(client, book, () => ({ ...facts, endpoint, ...(profile !== undefined && { profile }) })),
+      priceOf: () => price,
+    };
+  }
+  const named = new Map(routes.map((route) => [route.profile.name, route]));
+  const placed = new Map<string, Profile>();
   const transport = createRoutedTransport({
     members: routes.map(({ profile, options }): RouteMember => {
-      const { name, vram, tags, models, price } = profile;
-      return { name, vram, tags, models, price, transport: transportOf(options) };
+      const { name, vram, tags, models } = profile;
+      const endpoint = endpointAddress(options);
+      return {
+        name,
+        vram,
+        tags,
+        models,
+        price: profilePrice(profile),
+        transport: transportOf(options),
+        pastMs: ({ input }) =>
+          book.attempt((ledger) => ledger.pastRun(contentHash(input['workflow']), endpoint))?.executionMs,
+      };
     }),
     ...(needs !== undefined && { needs: () => needs }),
-    onRouted: ({ id, name, before }) =>
-      use.context.note(
-        before === undefined
-          ? `endpoint  ${name}`
-          : `Job ${before} waited without a worker: cancelled, and sent to ${name} as ${id}.`,
-      ),
+    onRouted: ({ id, name, before }) => {
+      const route = named.get(name);
+      if (route) placed.set(id, route.profile);
+      if (before === undefined) return context.note(`endpoint  ${name}`);
+      if (route) book.known(before).submitted(id, endpointAddress(route.options));
+      context.note(`Job ${before} waited without a worker: cancelled, and sent to ${name} as ${id}.`);
+    },
   });
-  return createClient({ transport, ...waitOf(config.options) });
+  const client = createClient({ transport, ...waitOf(config.options) });
+  // Which endpoint it will be is known with the id; until then all of them stand in the ledger.
+  const endpoint = routes.map(({ options }) => endpointAddress(options)).join(' ');
+  return {
+    client: recordSubmits(
+      client,
+      book,
+      () => ({ ...facts, endpoint }),
+      (id) => {
+        const profile = placed.get(id);
+        const route = profile && named.get(profile.name);
+        return route && endpointAddress(route.options);
+      },
+    ),
+    priceOf: (id) => {
+      const profile = placed.get(id);
+      return profile && profilePrice(profile);
+    },
+  };
+}
+
+/** Address and id of an endpoint, as the ledger names it. */
+export function endpointAddress({ baseUrl, endpointId }: ClientOptions): string {
+  return `${baseUrl ?? ''}/${endpointId ?? ''}`;
+}
+
+function profilePrice({ price, gpu }: Profile): number | undefined {
+  return price ?? (gpu === undefined ? undefined : gpuPrice(gpu));
 }
 
 function waitOf({ maxPollDurationMs }: ClientOptions): Pick<ClientOptions, 'maxPollDurationMs'> {

@@ -1,9 +1,10 @@
 /** Where a job runs: RunPod, the sandbox in this process, or a ComfyUI that is driven directly. */
 import { ComfyRunpodError } from '../../shared/index.ts';
 import { type Client, createClient } from '../client.ts';
+import { JobBook } from '../ledger/job-book.ts';
 import type { JobNeeds } from '../profiles/rank-endpoints.ts';
 import type { CommandContext } from './command-context.ts';
-import { openConfigured } from './open-configured.ts';
+import { type OpenUse, openConfigured } from './open-configured.ts';
 
 /** Folders of a ComfyUI that shares this machine's disk. */
 export interface ComfyFolders {
@@ -19,6 +20,8 @@ export interface TargetFlags {
   readonly folders?: ComfyFolders;
   /** What the job needs of an endpoint, where there are several. */
   readonly needs?: JobNeeds;
+  /** Written into the ledger with the job. */
+  readonly facts: OpenUse['facts'];
 }
 
 /** An opened place. */
@@ -27,6 +30,9 @@ export interface Target {
   readonly client: Client;
   /** The ComfyUI behind it, where that is known. */
   readonly comfyUrl?: string;
+  /** Where its jobs are written down. Jobs of the sandbox and of a ComfyUI that is driven directly cost nothing and end with the command. */
+  readonly book: JobBook;
+  readonly priceOf: (jobId: string) => number | undefined;
   close(): Promise<void>;
 }
 
@@ -45,8 +51,8 @@ export async function openTarget(flags: TargetFlags, context: CommandContext): P
   if (!flags.sandbox) {
     const config = context.config();
     if (config.kind === 'runpod') {
-      const client = openConfigured(config, { needs: flags.needs, context });
-      return { kind: 'runpod', client, close: () => client.close() };
+      const { client, priceOf } = await openConfigured(config, { context, needs: flags.needs, facts: flags.facts });
+      return { kind: 'runpod', client, priceOf, book: await context.book(), close: () => client.close() };
     }
     context.note(
       'No RUNPOD_API_KEY and RUNPOD_ENDPOINT_ID: using the sandbox on this machine. Nothing is sent to a cloud.',
@@ -56,6 +62,8 @@ export async function openTarget(flags: TargetFlags, context: CommandContext): P
   }
   return openSandbox({}, context);
 }
+
+const unpaid = { book: JobBook.none(), priceOf: () => undefined };
 
 /** Starts the whole chain on this machine: RunPod emulator, worker, and the ComfyUI stand-in or the ComfyUI at `comfyUrl`. */
 export async function openSandbox(
@@ -69,6 +77,7 @@ export async function openSandbox(
     kind: options.comfyUrl === undefined ? 'sandbox' : 'direct',
     client,
     comfyUrl: stack.comfyUrl,
+    ...unpaid,
     close: async () => {
       await client.close();
       await stack.close();
@@ -85,6 +94,7 @@ async function openDirect(comfyUrl: string, folders: ComfyFolders, context: Comm
     kind: 'direct',
     client,
     comfyUrl,
+    ...unpaid,
     close: async () => {
       await client.close();
       await direct.close();

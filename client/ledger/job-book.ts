@@ -99,19 +99,22 @@ export class JobRecord {
     this.#note((ledger, key) => (uncertainCodes.has(code) ? ledger.uncertain(key) : ledger.notSent(key, code)));
   }
 
-  /** The job has ended. Its cost is its time on the worker by `pricePerSecond`, where that is known. */
-  ended(result: JobResult, pricePerSecond?: number): void {
+  /** The job has ended. Answers its cost: its time on the worker by `pricePerSecond`, where that is known. */
+  ended(result: JobResult, pricePerSecond?: number): number | undefined {
     const { executionMs } = result.times;
-    const end: LedgerEnd = {
-      executionMs,
-      delayMs: result.times.delayMs,
-      ...(executionMs !== undefined &&
-        pricePerSecond !== undefined && { cost: (executionMs / 1_000) * pricePerSecond }),
-    };
+    const known = executionMs !== undefined && pricePerSecond !== undefined;
+    const cost = known ? (executionMs / 1_000) * pricePerSecond : undefined;
+    const end: LedgerEnd = { executionMs, delayMs: result.times.delayMs, cost };
     this.#note((ledger, key) => {
       if (result.kind === 'succeeded') ledger.ended(key, { ...end, receipt: result.envelope.receipt });
       else ledger.closed(key, result.kind === 'cancelled' ? 'cancelled' : 'failed', result.error.code, end);
     });
+    return cost;
+  }
+
+  /** Files that were made before the job failed are on disk. */
+  savedPartly(files: readonly SavedFile[]): void {
+    this.#note((ledger, key) => ledger.savedPartly(key, files.map(toLedgerFile)));
   }
 
   saved(files: readonly SavedFile[]): void {

@@ -156,15 +156,14 @@ export class Ledger implements Disposable {
     this.#set(key, { state: 'saved', files: JSON.stringify(files), ...endColumns(end) });
   }
 
-  /** It failed, was cancelled, or is forgotten. Files that were made before the failure may be given. */
-  closed(
-    key: string,
-    state: 'failed' | 'cancelled' | 'gone',
-    code: string,
-    end: LedgerEnd & { readonly files?: readonly LedgerFile[] } = {},
-  ): void {
-    const { files } = end;
-    this.#set(key, { state, code, ...(files && { files: JSON.stringify(files) }), ...endColumns(end) });
+  /** It failed, was cancelled, or is forgotten. */
+  closed(key: string, state: 'failed' | 'cancelled' | 'gone', code: string, end: LedgerEnd = {}): void {
+    this.#set(key, { state, code, ...endColumns(end) });
+  }
+
+  /** Files that were made before it failed. */
+  savedPartly(key: string, files: readonly LedgerFile[]): void {
+    this.#set(key, { files: JSON.stringify(files) });
   }
 
   /** This process works on the job now. False when another living process of this machine does. */

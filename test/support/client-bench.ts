@@ -1,5 +1,6 @@
 // A client library against the RunPod emulator on the real clock, against servers that misbehave, and a terminal to run commands in.
 import { createHash } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -183,6 +184,13 @@ export interface CommandOutcome {
   readonly stderr: string;
 }
 
+/** A folder for the ledger of one command, gone after the test: the one of whoever runs the tests is never touched. */
+function dataFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'comfy-runpod-data-'));
+  afterThisTest(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /** Starts the command line in this process, in a folder of the test. */
 export function startCommand(
   argv: readonly string[],
@@ -212,7 +220,7 @@ export function startCommand(
     },
     interactive: world.interactive ?? false,
     ...(world.stdin && { stdin: world.stdin }),
-    environment: world.environment ?? {},
+    environment: { COMFY_RUNPOD_DATA_DIR: dataFolder(), ...world.environment },
     folder: world.folder,
     ...(world.openFile && { openFile: world.openFile }),
     onInterrupt: (listener) => {

@@ -12,7 +12,7 @@ import { readJobResult } from '../../job-result.ts';
 import type { JobNeeds } from '../../profiles/rank-endpoints.ts';
 import { type CommandContext, configuredEndpoint } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
-import { openConfigured } from '../open-configured.ts';
+import { type OpenedClient, openConfigured } from '../open-configured.ts';
 import type { PresentFlags } from '../present-files.ts';
 import { errorDocument } from '../render/error-text.ts';
 import { oneLine } from '../terminal-text.ts';
@@ -23,12 +23,13 @@ import { submitInterruptibly } from './submit-interruptibly.ts';
 /** Runs `use` with a client for the configured endpoint. */
 async function withClient<T>(
   context: CommandContext,
-  use: (client: Client) => Promise<T>,
+  use: (client: Client, priceOf: OpenedClient['priceOf']) => Promise<T>,
   needs?: JobNeeds,
 ): Promise<T> {
-  const client = openConfigured(configuredEndpoint(context), { context, needs });
+  const opened = await openConfigured(configuredEndpoint(context), { context, needs, facts: { command: 'submit' } });
+  const { client } = opened;
   try {
-    return await use(client);
+    return await use(client, opened.priceOf);
   } finally {
     await client.close();
   }
@@ -93,13 +94,15 @@ export function waitCommand(
   flags: PresentFlags & { readonly out: string },
   context: CommandContext,
 ): Promise<number> {
-  return withClient(context, (client) =>
+  return withClient(context, async (client, priceOf) =>
     followToEnd(
       client.job(id),
       {
         folder: resolve(context.io.folder, flags.out),
         cancelOnInterrupt: false,
         present: flags,
+        book: await context.book(),
+        priceOf,
         health: (signal) => client.health({ signal }),
       },
       context,

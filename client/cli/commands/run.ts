@@ -38,6 +38,7 @@ export async function runCommand(workflow: string, flags: RunFlags, context: Com
   const target = await openTarget(
     {
       folders: comfyFolders(flags, context.io.folder),
+      facts: { command: 'run', outFolder: resolve(context.io.folder, flags.out) },
       ...(sandbox && { sandbox }),
       ...(comfyUrl !== undefined && { comfyUrl }),
       ...(flags.needs !== undefined && { needs: parseNeeds(flags.needs) }),
@@ -69,6 +70,8 @@ export async function runOn(
       cancelOnInterrupt: true,
       alreadyInterrupted: interrupted,
       present: flags,
+      book: target.book,
+      priceOf: target.priceOf,
       ...(target.kind === 'runpod' && { health: (signal) => target.client.health({ signal }) }),
       explain: (error) => (target.kind === 'sandbox' ? explainSandbox(error) : error),
     },
