@@ -10,6 +10,6 @@ apt-get install -y -qq --no-install-recommends "$@"
 rm -f /etc/ssh/ssh_host_*
 # The container is reached with ssh, it does not reach out with it.
 rm -f /usr/bin/ssh /usr/bin/slogin /usr/bin/ssh-add /usr/bin/ssh-agent /usr/bin/ssh-argv0 /usr/bin/ssh-copy-id /usr/bin/ssh-keyscan \
-  /usr/bin/sftp /usr/lib/openssh/ssh-keysign /usr/lib/openssh/ssh-pkcs11-helper /usr/lib/openssh/ssh-sk-helper
+  /usr/bin/sftp /usr/bin/tini-static /usr/lib/openssh/ssh-keysign /usr/lib/openssh/ssh-pkcs11-helper /usr/lib/openssh/ssh-sk-helper
 apt-get clean
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/cache/ldconfig /var/log/apt /var/log/*.log
