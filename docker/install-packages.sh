@@ -8,6 +8,8 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends "$@"
 # sshd makes its host keys at its first start: keys in an image would be everybody's.
 rm -f /etc/ssh/ssh_host_*
+# Tables for a key exchange that is not needed beside the curve ones, and texts for questions that nobody is asked.
+rm -f /etc/ssh/moduli /var/cache/debconf/templates.dat
 # The container is reached with ssh, it does not reach out with it.
 rm -f /usr/bin/ssh /usr/bin/slogin /usr/bin/ssh-add /usr/bin/ssh-agent /usr/bin/ssh-argv0 /usr/bin/ssh-copy-id /usr/bin/ssh-keyscan \
   /usr/bin/sftp /usr/bin/tini-static /usr/lib/openssh/ssh-keysign /usr/lib/openssh/ssh-pkcs11-helper /usr/lib/openssh/ssh-sk-helper

@@ -57,12 +57,14 @@ export async function startEndpoint(options: Partial<EndpointOptions> = {}): Pro
     emulator,
     client,
     workerEnvironment: (podId = 'pod-1') =>
-      Object.fromEntries(
-        Object.entries(emulator.workerEnvironment({ endpointId: 'ep1', podId })).map(([name, value]) => [
+      Object.fromEntries([
+        ...Object.entries(emulator.workerEnvironment({ endpointId: 'ep1', podId })).map(([name, value]) => [
           name,
           value.replaceAll(emulator.url, reachable),
         ]),
-      ),
+        // The sandbox's ComfyUI needs no GPU, and there is none here.
+        ['ALLOW_CPU', '1'],
+      ]),
   };
 }
 
