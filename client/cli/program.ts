@@ -15,6 +15,7 @@ import {
 import { type RunFlags, runCommand } from './commands/run.ts';
 import { addSubmitFlags, type SubmitFlags } from './commands/submit-flags.ts';
 import { addProfileFlag, addTerminalCommands } from './commands/terminal-commands.ts';
+import { addWorkflowCommands, objectInfoHelp, workflowArgument } from './commands/workflow-commands.ts';
 
 /** How a parsed command is carried out: makes the context and remembers the exit code. */
 export type Carry = (output: boolean | OutputFlags, act: (context: CommandContext) => Promise<number>) => Promise<void>;
@@ -74,6 +75,7 @@ export function createProgram(carry: Carry): Command {
   addRun(program, carry);
   addEndpointCommands(program, carry);
   addLocalCommands(program, carry);
+  addWorkflowCommands(program, carry);
   addTerminalCommands(program, carry);
   addProfileFlag(program);
   return program;
@@ -82,7 +84,7 @@ export function createProgram(carry: Carry): Command {
 function addRun(program: Command, carry: Carry): void {
   const command = program
     .command('run')
-    .argument('<workflow>', 'workflow in API format (ComfyUI: Workflow > Export (API))')
+    .argument('<workflow>', workflowArgument)
     .description('run a workflow and save its results');
   addSubmitFlags(command);
   outFlag(command);
@@ -94,7 +96,8 @@ function addRun(program: Command, carry: Carry): void {
     'comfy-runpod run workflow.json --image 12=face.png --image Background=sky.jpg --out pictures',
     'comfy-runpod run workflow.json --image photo.png --comfy-url http://127.0.0.1:8188',
     'comfy-runpod run workflow.json --json | jq -r .files[].path',
-  ]);
+    'comfy-runpod run results/picture.png',
+  ]).addHelpText('after', objectInfoHelp);
   command.action((workflow: string, pictures: string[], flags: RunFlags & Flags) =>
     carry(flags, (context) => runCommand(workflow, withPictures(flags, pictures), context)),
   );
@@ -103,7 +106,7 @@ function addRun(program: Command, carry: Carry): void {
 function addEndpointCommands(program: Command, carry: Carry): void {
   const submit = program
     .command('submit')
-    .argument('<workflow>', 'workflow in API format')
+    .argument('<workflow>', workflowArgument)
     .description('submit a workflow and print the id of the job');
   jsonFlag(addSubmitFlags(submit));
   examples(submit, [

@@ -6,6 +6,7 @@
  *
  * BENCH_RUNS: runs of each figure (default 10). BENCH_ONLY: only figures whose name, as in this file, holds this text.
  */
+import { measureConversion } from './measure-conversion.ts';
 import { measureInlineMemory, measureLarge, measureWipe } from './measure-large.ts';
 import { measureArtifacts, measureGaps, measureOverhead, measureSaving, measureStartUp } from './measurements.ts';
 import { failedRow, formatTable, type Row } from './report.ts';
@@ -45,6 +46,10 @@ async function measure(title: string, wanted: Record<string, () => Promise<Row |
 
 await using stack = await startBenchStack(process.env);
 process.stdout.write(`ComfyUI: ${stack.comfyName}; ${runs} runs at most; times in ms, medians (90th percentile)\n\n`);
-await measure('RunPod on this machine', { ...figures(stack), wipe: measureWipe });
+await measure('RunPod on this machine', {
+  ...figures(stack),
+  wipe: measureWipe,
+  conversion: () => measureConversion(runs),
+});
 const far = await stack.over({ roundTripMs: 50, upBitsPerSecond: 100_000_000 });
 await measure('RunPod 50 ms away, 100 Mbit/s up', figures(far));

@@ -1,8 +1,8 @@
 /** The command `describe`: what a worker of the endpoint has. */
-import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ComfyRunpodError, type Description, type ResultCounts } from '../../../shared/index.ts';
+import type { Description, ResultCounts } from '../../../shared/index.ts';
 import { createClient } from '../../client.ts';
+import { writeNewFile } from '../../files/write-new-file.ts';
 import { describeCached, userCacheFolder } from '../../introspection/describe-cached.ts';
 import { readObjectInfo } from '../../introspection/read-object-info.ts';
 import { type CommandContext, configuredEndpoint } from '../command-context.ts';
@@ -43,13 +43,8 @@ export async function describeCommand(flags: DescribeFlags, context: CommandCont
 /** Never overwrites. */
 async function save(file: string, document: object, description: Description): Promise<void> {
   const objectInfo = await readObjectInfo(description);
-  try {
-    await writeFile(file, `${JSON.stringify({ ...document, ...(objectInfo && { objectInfo }) })}\n`, { flag: 'wx' });
-  } catch (error) {
-    const exists = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-    const what = exists ? 'exists already' : 'can not be written';
-    throw new ComfyRunpodError('USAGE', `The file of --out ${what}.`, { cause: error });
-  }
+  const whole = { ...document, ...(objectInfo && { objectInfo }) };
+  await writeNewFile(file, `${JSON.stringify(whole)}\n`, '--out');
 }
 
 function gib(bytes: number): string {

@@ -1,11 +1,13 @@
 // Commands take a workflow in either format, from a file, a pipe, or the picture, sound or video that it made.
-import { cp, readdir, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { loadObjectInfo } from '../../../client/data/load-object-info.ts';
 import { loadWorkflow } from '../../../client/index.ts';
 import { exitCodes } from '../../../shared/index.ts';
-import { runCommandLine, startCommand, useFolder } from '../../support/client-bench.ts';
+import { runCommandLine, startCommand, startFakeApi, useFolder } from '../../support/client-bench.ts';
+import { compareWithRecording, emptyTally } from '../../unit/workflow/pair-comparison.ts';
 
 const embedded = fileURLToPath(new URL('../../fixtures/workflows/embedded', import.meta.url));
 
@@ -119,6 +121,117 @@ describe('reading standard input', () => {
     const outcome = await runCommandLine(['run', '-'], { folder, stdin: (async function* () {})() });
     expect(outcome.exitCode).toBe(exitCodes.input);
     expect(outcome.stderr).toContain('error FILE_EMPTY: Standard input is empty.');
+  });
+});
+
+describe('convert', () => {
+  it('prints the API format and nothing else on stdout; what happened to which node is on stderr', async () => {
+    const folder = await useEditorFile();
+    const outcome = await runCommandLine(['convert', 'editor.json'], { folder });
+    expect(outcome.exitCode).toBe(0);
+    expect(JSON.parse(outcome.stdout)).toEqual({
+      '1': {
+        class_type: 'EmptyImage',
+        inputs: { width: 24, height: 16, batch_size: 1, color: 255 },
+        _meta: { title: 'EmptyImage' },
+      },
+      '3': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: 'blue' }, _meta: { title: 'Blue' } },
+    });
+    expect(outcome.stderr).toContain('by the classes of ComfyUI 0.3.64 that ship with comfy-runpod');
+  });
+
+  it('gives programs one document with the workflow and the report, and takes its own result again', async () => {
+    const folder = await useEditorFile();
+    const first = await runCommandLine(['convert', 'editor.json', '--json'], { folder });
+    expect(first.stderr).toBe('');
+    const document = JSON.parse(first.stdout);
+    expect(document).toMatchObject({ ok: true, format: 'editor', convertedBy: { exact: false }, warnings: [] });
+    expect(document.report.skipped).toContainEqual(expect.objectContaining({ node: '4', reason: 'muted' }));
+    const again = await runCommandLine(['convert', '-', '--json'], {
+      folder,
+      stdin: pieces(JSON.stringify(document.workflow)),
+    });
+    expect(JSON.parse(again.stdout)).toMatchObject({ ok: true, format: 'api', workflow: document.workflow });
+  });
+
+  it('writes a new file, and replaces one only when told to', async () => {
+    const folder = await useEditorFile();
+    await writeFile(join(folder, 'api.json'), 'precious');
+    const refused = await runCommandLine(['convert', 'editor.json', '--out', 'api.json'], { folder });
+    expect(refused).toMatchObject({ exitCode: exitCodes.usage, stdout: '' });
+    expect(await readFile(join(folder, 'api.json'), 'utf8')).toBe('precious');
+    const forced = await runCommandLine(['convert', 'editor.json', '--out', 'api.json', '--force'], { folder });
+    expect(forced).toMatchObject({ exitCode: 0, stdout: '' });
+    expect(Object.keys(JSON.parse(await readFile(join(folder, 'api.json'), 'utf8')))).toEqual(['1', '3']);
+  });
+
+  it('names what it can not convert and prints nothing, or what it can with --partial', async () => {
+    const folder = await useFolder();
+    const lost = { id: 9, type: 'NoSuchLoader', mode: 0, widgets_values: [1, 2] };
+    await writeFile(
+      join(folder, 'w.json'),
+      JSON.stringify({ ...editorWorkflow, nodes: [...editorWorkflow.nodes, lost] }),
+    );
+    const refused = await runCommandLine(['convert', 'w.json'], { folder });
+    expect(refused).toMatchObject({ exitCode: exitCodes.input, stdout: '' });
+    expect(refused.stderr).toContain('error WORKFLOW_NOT_CONVERTED: 1 node');
+    const partial = await runCommandLine(['convert', 'w.json', '--partial'], { folder });
+    expect(partial.exitCode).toBe(0);
+    expect(Object.keys(JSON.parse(partial.stdout))).toEqual(['1', '3', '9']);
+    expect(partial.stderr).toContain('note      node 9 (NoSuchLoader)');
+  });
+
+  it('goes by the node classes of a file, of an address, or of a ComfyUI', async () => {
+    const folder = await useFolder();
+    const custom = {
+      input: { required: { strength: ['FLOAT', {}], name: ['STRING', {}] } },
+      output: [],
+      output_node: true,
+    };
+    const objectInfo = JSON.stringify({ NoSuchLoader: custom });
+    const editor = {
+      version: 0.4,
+      links: [],
+      nodes: [{ id: 9, type: 'NoSuchLoader', mode: 0, widgets_values: [0.5, 'x'] }],
+    };
+    await writeFile(join(folder, 'w.json'), JSON.stringify(editor));
+    await writeFile(join(folder, 'classes.json'), objectInfo);
+    await writeFile(join(folder, 'utf16.json'), Buffer.from(`\uFEFF${objectInfo}`, 'utf16le'));
+    const asked: string[] = [];
+    const server = await startFakeApi((call, response) => {
+      asked.push(call.path);
+      response.end(objectInfo);
+    });
+    const address = new URL(server.baseUrl).origin;
+    const ways = [
+      ['--object-info', 'classes.json'],
+      ['--object-info', 'utf16.json'],
+      ['--object-info', address],
+      ['--object-info', `${address}/prefix/object_info`],
+      ['--comfy-url', `${address}/`],
+    ];
+    for (const way of ways) {
+      const outcome = await runCommandLine(['convert', 'w.json', ...way], { folder });
+      expect(JSON.parse(outcome.stdout)['9'].inputs, way.join(' ')).toEqual({ strength: 0.5, name: 'x' });
+    }
+    expect(asked).toEqual(['/object_info', '/prefix/object_info', '/object_info']);
+    const none = await runCommandLine(['convert', 'w.json', '--object-info', 'w.json'], { folder });
+    expect(none).toMatchObject({ exitCode: exitCodes.input, stdout: '' });
+    expect(none.stderr).toContain(
+      'error OBJECT_INFO_INVALID: The file "w.json" of --object-info declares no node classes.',
+    );
+  });
+
+  it('gives of 40 real workflows what the editor itself made of them', async () => {
+    const folder = fileURLToPath(new URL('../../fixtures/workflows/pairs', import.meta.url));
+    const { objectInfo } = await loadObjectInfo();
+    const wrong = [];
+    for (const name of await readdir(folder)) {
+      const { workflow, prompt } = JSON.parse(await readFile(join(folder, name), 'utf8'));
+      const outcome = await runCommandLine(['convert', '-'], { folder, stdin: pieces(JSON.stringify(workflow)) });
+      wrong.push(...compareWithRecording(JSON.parse(outcome.stdout), prompt, objectInfo, emptyTally()));
+    }
+    expect(wrong).toEqual([]);
   });
 });
 

@@ -1,0 +1,45 @@
+/** The flags and the help of the commands that look at a workflow and send nothing. */
+import type { Command } from 'commander';
+import type { OutputFlags } from '../command-context.ts';
+import type { Carry } from '../program.ts';
+import type { ConvertFlags } from './convert.ts';
+import { objectInfoOption } from './submit-flags.ts';
+
+/** What every command says about the workflow it takes. */
+export const workflowArgument =
+  "workflow in API format or as ComfyUI's editor saves it, or a PNG, WebP, JPEG, FLAC, MP4 or WebM file that ComfyUI made; - for standard input";
+
+/** In the help of commands that convert. */
+export const objectInfoHelp = `
+Converting the editor's format needs to know the node classes. They come from the first of these that is there: --object-info,
+the ComfyUI of --comfy-url or of the sandbox, what the endpoint's worker told when \`comfy-runpod describe\` asked last (within a
+day), the classes that ship with this program, which have no custom nodes. No worker is started for it.
+`;
+
+/** Adds the commands. */
+export function addWorkflowCommands(program: Command, carry: Carry): void {
+  const convert = program
+    .command('convert')
+    .argument('<file>', workflowArgument)
+    .description("print a workflow in API format, converted from the editor's format where it is in that")
+    .addOption(objectInfoOption())
+    .option('--comfy-url <url>', 'take the node classes from this ComfyUI')
+    .option('-o, --out <file>', 'write a new file instead')
+    .option('--force', 'let --out replace a file')
+    .option('--partial', "print also when some nodes can't be converted faithfully; they are named on stderr")
+    .option('--keep-text', 'leave {a|b} and %date% in texts as they are instead of resolving them as the editor does')
+    .option('--json', 'print one JSON document with the workflow and the report on stdout, also on failure')
+    .addHelpText(
+      'after',
+      `${objectInfoHelp}
+Examples:
+  $ comfy-runpod convert editor.json > api.json
+  $ comfy-runpod convert picture.png --out api.json
+  $ comfy-runpod convert editor.json --object-info http://127.0.0.1:8188
+  $ cat editor.json | comfy-runpod convert - --json | jq .report.skipped
+`,
+    );
+  convert.action((file: string, flags: ConvertFlags & OutputFlags) =>
+    carry(flags, async (context) => (await import('./convert.ts')).convertCommand(file, flags, context)),
+  );
+}
