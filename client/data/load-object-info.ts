@@ -5,6 +5,7 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { ObjectInfo } from '../workflow/convert/object-info.ts';
+import { unrecordedClasses } from './unrecorded-classes.ts';
 
 /** Declarations and where they are from. */
 export interface KnownObjectInfo {
@@ -24,5 +25,6 @@ export function loadObjectInfo(): Promise<KnownObjectInfo> {
 async function unpack(): Promise<KnownObjectInfo> {
   const { packedObjectInfo, packedVersion } = await import('./object-info-data.ts');
   const json = await promisify(gunzip)(Buffer.from(packedObjectInfo, 'base64'));
-  return { version: packedVersion, objectInfo: JSON.parse(json.toString('utf8')) as ObjectInfo };
+  const recorded = JSON.parse(json.toString('utf8')) as ObjectInfo;
+  return { version: packedVersion, objectInfo: { ...unrecordedClasses, ...recorded } };
 }

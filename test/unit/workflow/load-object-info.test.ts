@@ -5,7 +5,7 @@ import { findClass } from '../../../client/workflow/convert/object-info.ts';
 it('the package knows the node classes of its ComfyUI version, loaded once', async () => {
   const { version, objectInfo } = await loadObjectInfo();
   expect(version).toBe('0.3.64');
-  expect(Object.keys(objectInfo)).toHaveLength(490);
+  expect(Object.keys(objectInfo)).toHaveLength(494);
   expect(findClass(objectInfo, 'KSampler')?.inputs.map((input) => input.name)).toEqual([
     'model',
     'seed',
