@@ -90,10 +90,19 @@ describe.skipIf(noEngine)('the contents of the image', () => {
     await expect.poll(firstTake, { timeout: 30_000, interval: 5 }).toBeDefined();
     const { stdout } = await execa('docker', ['inspect', '--format', '{{.State.StartedAt}}', worker.container.getId()]);
     const started = Date.parse(stdout.trim());
-    const beat = endpoint.emulator.inspect.requestsSeen('ping')[0]?.at;
-    const after = (at: number | undefined) => (at === undefined ? 'not seen' : `${at - started} ms`);
+    const up = () => /"message":"The worker is up\."/.test(worker.log());
+    await expect.poll(up, { timeout: 30_000 }).toBe(true);
+    const stages = worker
+      .log()
+      .split('\n')
+      .filter((line) => line.includes('"message":"Boot stage done"'))
+      .map((line) => JSON.parse(line) as { stage: string; ms: number; startedMs: number; note?: string })
+      .map(({ stage, ms, startedMs, note }) => `${stage}: ${startedMs} + ${ms} ms${note ? ` (${note})` : ''}`);
     process.stdout.write(
-      `Container start -> first job asked for: ${after(firstTake())} (first heartbeat: ${after(beat)})\n`,
+      `Container start -> first job asked for: ${Math.round((firstTake() ?? 0) - started)} ms\nStages, since the start of the process:\n  ${stages.join('\n  ')}\n`,
+    );
+    expect(stages.map((line) => line.split(':')[0])).toEqual(
+      expect.arrayContaining(['environment', 'jobs', 'workspace', 'comfyui']),
     );
     expect((firstTake() ?? 0) - started).toBeGreaterThan(0);
   });

@@ -93,4 +93,13 @@ describe.skipIf(noEngine)('a worker in its container', () => {
     expect(last).not.toContain(value);
     expect(endpoint.emulator.inspect.requestsSeen('job-take')).toEqual([]);
   });
+
+  it('ends with code 20 where there is no GPU and none was waived, with the reason in the last line', async () => {
+    const endpoint = await startEndpoint();
+    const worker = await runImage({ environment: { ...endpoint.workerEnvironment(), ALLOW_CPU: '0' } });
+    expect(await worker.exitCode()).toBe(20);
+    const last = worker.log().trim().split('\n').at(-1) ?? '';
+    expect(last).toContain('GPU_MISSING');
+    expect(last).toContain('ALLOW_CPU=1');
+  });
 });
