@@ -50,7 +50,9 @@ export class JobHandle implements AsyncIterable<JobEvent> {
   async wait(options: WaitOptions = {}): Promise<JobResult> {
     using chunks = this.#receive(options.signal);
     for await (const view of this.#views(options.signal, false)) {
-      if (isTerminalStatus(view.status)) return await chunks.complete(readJobResult(view));
+      if (!isTerminalStatus(view.status)) continue;
+      const result = await chunks.complete(readJobResult(view));
+      return this.#first(result)?.wait(options) ?? result;
     }
     throw this.#incomplete();
   }
@@ -82,8 +84,28 @@ export class JobHandle implements AsyncIterable<JobEvent> {
   async *#events(signal: AbortSignal): AsyncGenerator<JobEvent, void, void> {
     using chunks = this.#receive(signal);
     for await (const event of jobEvents(this.#views(signal, true))) {
-      yield event.type === 'end' ? { ...event, result: await chunks.complete(event.result) } : event;
+      if (event.type !== 'end') {
+        yield event;
+        continue;
+      }
+      const result = await chunks.complete(event.result);
+      const first = this.#first(result);
+      if (first) yield* first.#events(signal);
+      else yield { ...event, result };
     }
+  }
+
+  /** The job that this one was sent a second time of: its result is the result. */
+  #first(result: JobResult): JobHandle | undefined {
+    if (result.kind !== 'failed' || result.error.code !== 'JOB_DUPLICATE') return undefined;
+    const { jobId } = result.error.details;
+    if (typeof jobId !== 'string' || jobId === this.id) return undefined;
+    return new JobHandle({
+      id: jobId,
+      transport: this.#transport,
+      maxPollDurationMs: this.#maxPollDurationMs,
+      mayStream: this.#mayStream,
+    });
   }
 
   #receive(signal: AbortSignal | undefined): ChunkReceiver {

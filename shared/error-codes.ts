@@ -154,6 +154,13 @@ export const errorPolicies = {
   ),
 
   // How a job ends other than well.
+  JOB_DUPLICATE: row(
+    'nobody',
+    'never',
+    409,
+    platform,
+    'Nothing was rendered again: the result is that of the job that is named. `comfy-runpod wait ID` fetches it.',
+  ),
   JOB_CANCELLED: row('nobody', 'never', 499, cancelled, 'Submit it again if that was not intended.'),
   JOB_TIMED_OUT: row(
     'platform',

@@ -99,6 +99,7 @@ async function compose(parts: BootParts): Promise<Omit<ComposedRunner, 'close'>>
     ...(checkFolders && { checkFolders }),
     ...(encryptionKey !== undefined && { encryptionKey }),
     ...(image !== undefined && { image }),
+    ...(delivery.volumeDir !== undefined && { keyFolder: path.join(path.dirname(delivery.volumeDir), 'keys') }),
   });
   const busy = new AbortController();
   const runner: JobRunner = {

@@ -95,7 +95,8 @@ export function endpointAddress({ baseUrl, endpointId }: ClientOptions): string 
   return `${baseUrl ?? ''}/${endpointId ?? ''}`;
 }
 
-function profilePrice({ price, gpu }: Profile): number | undefined {
+/** US dollars per second of a profile: its own price, or that of its GPU. */
+export function profilePrice({ price, gpu }: Profile): number | undefined {
   return price ?? (gpu === undefined ? undefined : gpuPrice(gpu));
 }
 

@@ -12,6 +12,7 @@ import {
   submitCommand,
   waitCommand,
 } from './commands/endpoint-commands.ts';
+import { addLedgerCommands } from './commands/ledger-flags.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
 import { addSubmitFlags, type SubmitFlags } from './commands/submit-flags.ts';
 import { addProfileFlag, addTerminalCommands } from './commands/terminal-commands.ts';
@@ -76,6 +77,7 @@ export function createProgram(carry: Carry): Command {
   addEndpointCommands(program, carry);
   addLocalCommands(program, carry);
   addWorkflowCommands(program, carry);
+  addLedgerCommands(program, carry);
   addTerminalCommands(program, carry);
   addProfileFlag(program);
   return program;

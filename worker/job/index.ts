@@ -10,6 +10,7 @@ import { answerAction } from './introspection/answer-action.ts';
 import { NodeTimes } from './node-times.ts';
 import type { GraphPolicy } from './policy/graph-policy.ts';
 import { defaultStallMs, runJob } from './run-job.ts';
+import { SeenKeys } from './seen-keys.ts';
 
 /** What a job runner needs. It owns none of it. */
 export interface JobRunnerOptions {
@@ -30,6 +31,8 @@ export interface JobRunnerOptions {
   readonly inputs?: Pick<JobInputsOptions, 'store' | 'fetch'>;
   /** Text of ENCRYPTION_KEY, for encrypted requests. */
   readonly encryptionKey?: string;
+  /** Folder on a network volume where the keys of submissions are kept. Default: they are known to this worker only. */
+  readonly keyFolder?: string;
   /** Name of the container image, for `describe`. */
   readonly image?: string;
   /** How the worker started. */
@@ -45,6 +48,7 @@ export function createJobRunner(options: JobRunnerOptions): JobRunner {
     stallMs: options.stallMs ?? defaultStallMs,
     lane: new ComfyLane(),
     nodeTimes: new NodeTimes(),
+    seenKeys: new SeenKeys(options.keyFolder),
     firstReport: once(options.boot?.report),
   };
   const { workerId, image, boot, folders = {} } = options;

@@ -7,7 +7,7 @@
  * 4. The next job may have ComfyUI as soon as the run has ended; everything after that overlaps with it.
  * 5. A run is repeated at most once: out of memory (after freeing it), or a file that ComfyUI named and that is not there.
  */
-import { type JobRequest, limits, toComfyRunpodError } from '../../shared/index.ts';
+import { ComfyRunpodError, type JobRequest, limits, toComfyRunpodError } from '../../shared/index.ts';
 import type { JobOutcome, RunContext, RunnerJob } from '../types.ts';
 import { admitJob, refuseJob } from './phases/admit.ts';
 import { collectFailed, collectJob } from './phases/collect.ts';
@@ -25,6 +25,7 @@ export async function runJob(support: JobSupport, job: RunnerJob, context: RunCo
   try {
     context.signal.throwIfAborted();
     request = await admitJob(job, support.encryptionKey);
+    await refuseSecond(support, request, job);
   } catch (error) {
     if (context.signal.aborted) return { kind: 'cancelled' };
     const failure = toComfyRunpodError(error);
@@ -34,12 +35,25 @@ export async function runJob(support: JobSupport, job: RunnerJob, context: RunCo
   try {
     const run = openJobRun(support, logger, job, request, context);
     using _clocks = run.budget;
-    return await finish(run);
+    const outcome = await finish(run);
+    const { key } = request.job;
+    // Only a result is worth being sent to; whatever failed may be tried again under the same key.
+    if (key !== undefined && outcome.kind !== 'completed') await support.seenKeys.release(key, job.id);
+    return outcome;
   } catch (error) {
     const failure = toComfyRunpodError(error);
     logger.error({ code: failure.code, kind: error instanceof Error ? error.name : typeof error }, 'Job broke down');
     return { kind: 'failed', error: failure };
   }
+}
+
+/** Throws `JOB_DUPLICATE` for the second job of one submission. RunPod's own repeat of a job has the same id and runs. */
+async function refuseSecond(support: JobSupport, { job: { key } }: JobRequest, job: RunnerJob): Promise<void> {
+  const first = key === undefined ? undefined : await support.seenKeys.claim(key, job.id);
+  if (first === undefined) return;
+  throw new ComfyRunpodError('JOB_DUPLICATE', `This submission arrived twice: it was taken as job ${first}.`, {
+    details: { jobId: first },
+  });
 }
 
 async function finish(run: JobRun): Promise<JobOutcome> {

@@ -11,6 +11,7 @@ import { JobLedger } from '../job-ledger.ts';
 import type { NodeTimes } from '../node-times.ts';
 import type { GraphPolicy } from '../policy/graph-policy.ts';
 import { ProgressReporter } from '../progress-reporter.ts';
+import type { SeenKeys } from '../seen-keys.ts';
 
 /** What jobs run with. */
 export interface JobSupport {
@@ -34,6 +35,8 @@ export interface JobSupport {
   readonly firstReport: () => BootReport | undefined;
   /** What graphs may be. */
   readonly policy?: GraphPolicy;
+  /** Submissions that were taken already. */
+  readonly seenKeys: SeenKeys;
   /** The places of all jobs of this worker in ComfyUI. */
   readonly lane: ComfyLane;
   /** What nodes took in earlier jobs. */

@@ -1,0 +1,283 @@
+/** What the ledger is asked: jobs, fetch, resume, cost. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { resolve } from 'node:path';
+import { ComfyRunpodError, exitCodes, isComfyRunpodError, toComfyRunpodError } from '../../../shared/index.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import {
+  type LedgerFile,
+  type LedgerRow,
+  type LedgerState,
+  ledgerStates,
+  openStates,
+} from '../../ledger/ledger-row.ts';
+import { isFetchable, saveArtifacts } from '../../saving/save-artifacts.ts';
+import type { CommandContext } from '../command-context.ts';
+import { LedgerEndpoints } from '../ledger-endpoints.ts';
+import { errorDocument } from '../render/error-text.ts';
+import { shownPath } from '../render/result-text.ts';
+import { oneLine } from '../terminal-text.ts';
+
+/** Flags of `jobs`. */
+export interface JobsFlags {
+  readonly state?: string;
+  readonly limit: string;
+}
+
+/** Jobs that are resumed at once. */
+const resumedAtOnce = 4;
+
+async function openLedger(context: CommandContext): Promise<Ledger> {
+  const { ledger } = await context.book();
+  if (ledger !== undefined) return ledger;
+  throw new ComfyRunpodError('LEDGER_UNUSABLE', 'There is no ledger to read.');
+}
+
+/** `jobs`: the latest first. */
+export async function jobsCommand(flags: JobsFlags, context: CommandContext): Promise<number> {
+  const ledger = await openLedger(context);
+  const states = flags.state?.split(',').map((state) => {
+    if (!ledgerStates.includes(state as LedgerState)) {
+      throw new ComfyRunpodError('USAGE', `--state takes ${ledgerStates.join(', ')}.`);
+    }
+    return state as LedgerState;
+  });
+  const limit = Number(flags.limit);
+  if (!Number.isInteger(limit) || limit < 1) throw new ComfyRunpodError('USAGE', '--limit takes a whole number.');
+  const rows = ledger.list({ limit, ...(states && { states }) });
+  const lines = rows.map((row) => {
+    const when = new Date(row.createdAt).toISOString().slice(0, 19).replace('T', ' ');
+    const facts = [
+      when,
+      row.state.padEnd(9),
+      row.jobId ?? `(no id) ${row.key}`,
+      row.profile ?? row.endpoint.split('/').at(-1),
+      row.executionMs === undefined ? undefined : `${(row.executionMs / 1_000).toFixed(1)} s`,
+      row.cost === undefined ? undefined : `$${row.cost.toFixed(5)}`,
+      row.code,
+      row.files[0] && shownPath(row.files[0].path, context.io.folder),
+      row.files.length > 1 ? `and ${row.files.length - 1} more` : undefined,
+    ];
+    return `${oneLine(facts.filter((fact) => fact !== undefined).join('  '), 400)}\n`;
+  });
+  context.print(lines.join('') || 'no jobs yet\n', { ok: true, jobs: rows });
+  return exitCodes.success;
+}
+
+/** `fetch ID`: the result again, from RunPod while it keeps it; else the files that were saved, checked by their hashes. */
+export async function fetchCommand(
+  id: string,
+  flags: { readonly out?: string },
+  context: CommandContext,
+): Promise<number> {
+  const book = await context.book();
+  const row = book.ledger?.byJobId(id) ?? book.ledger?.row(id);
+  await using endpoints = await LedgerEndpoints.open(context);
+  const config = context.config();
+  const endpoint = row?.endpoint;
+  const client = endpoint === undefined ? undefined : endpoints.client(endpoint);
+  if (client === undefined && config.kind !== 'runpod') {
+    throw new ComfyRunpodError('JOB_NOT_FOUND', 'The ledger does not know this job, and no endpoint is configured.');
+  }
+  const folder = resolve(context.io.folder, flags.out ?? row?.outFolder ?? 'results');
+  const { createClient } = await import('../../client.ts');
+  const own = client === undefined && config.kind === 'runpod' ? createClient(config.options) : undefined;
+  try {
+    const job = (client ?? own)?.job(row?.jobId ?? id);
+    const view = await job?.status();
+    if (job === undefined || view === undefined) throw new ComfyRunpodError('INTERNAL', 'There is no client.');
+    if (!['COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT'].includes(view.status)) {
+      throw new ComfyRunpodError('USAGE', `The job is ${view.status}.`, {
+        nextStep: `\`comfy-runpod wait ${view.id}\` follows it to its end.`,
+      });
+    }
+    const result = await job.wait();
+    if (result.kind !== 'succeeded') throw result.error;
+    const files = await saveArtifacts(result.envelope.artifacts, { folder });
+    book.known(result.jobId).saved(files);
+    const shown = files.map((file) => shownPath(file.path, context.io.folder));
+    context.print(shown.map((path) => `${path}\n`).join(''), {
+      ok: true,
+      jobId: result.jobId,
+      files: files.map(({ path }) => ({ path })),
+    });
+    return exitCodes.success;
+  } catch (error) {
+    if (!isComfyRunpodError(error) || error.code !== 'JOB_NOT_FOUND' || !row || row.files.length === 0) throw error;
+    return await fromDisk(row, context);
+  } finally {
+    await own?.close();
+  }
+}
+
+/** RunPod has forgotten the job: says where its files are, if they are what they were. */
+async function fromDisk(row: LedgerRow, context: CommandContext): Promise<number> {
+  const found = await Promise.all(row.files.map(async (file) => ({ ...file, intact: await isIntact(file) })));
+  const lost = found.filter(({ intact }) => !intact);
+  if (lost.length > 0) {
+    throw new ComfyRunpodError(
+      'JOB_NOT_FOUND',
+      'RunPod has forgotten the job, and files of it were moved or changed.',
+      {
+        issues: lost.map(({ path }) => ({ field: path, message: 'is not what was saved' })),
+        nextStep: 'Run the workflow again.',
+      },
+    );
+  }
+  context.note('RunPod has forgotten the job; these are the files that were saved.');
+  context.print(found.map(({ path }) => `${shownPath(path, context.io.folder)}\n`).join(''), {
+    ok: true,
+    jobId: row.jobId,
+    files: found.map(({ path }) => ({ path })),
+  });
+  return exitCodes.success;
+}
+
+/** True when the file is there with the hash that it was saved with. */
+export async function isIntact(file: LedgerFile): Promise<boolean> {
+  const hash = createHash('sha256');
+  try {
+    for await (const piece of createReadStream(file.path)) hash.update(piece);
+  } catch {
+    return false;
+  }
+  return hash.digest('hex') === file.sha256;
+}
+
+/** How one unfinished job was brought to its end. */
+interface Resumed {
+  readonly row: LedgerRow;
+  readonly text: string;
+  readonly state: LedgerState | 'busy';
+  readonly files: readonly string[];
+  readonly error?: ComfyRunpodError;
+}
+
+/** `resume`: every unfinished job of the ledger is followed to its end, saved and closed. Ctrl-C leaves the rest as it is. */
+export async function resumeCommand(flags: { readonly out: string }, context: CommandContext): Promise<number> {
+  const ledger = await openLedger(context);
+  const rows = ledger.list({ states: openStates, limit: 10_000 }).toReversed();
+  await using endpoints = await LedgerEndpoints.open(context);
+  const leave = new AbortController();
+  const unsubscribe = context.io.onInterrupt(() => leave.abort(new ComfyRunpodError('JOB_CANCELLED', 'Left.')));
+  const resumed: Resumed[] = [];
+  const queue = rows.values();
+  const lane = async () => {
+    for (const row of queue) {
+      if (leave.signal.aborted) return;
+      const one = await resumeOne(row, { ledger, endpoints, flags, context, signal: leave.signal });
+      resumed.push(one);
+      context.note(one.text);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: resumedAtOnce }, lane));
+  } finally {
+    unsubscribe();
+  }
+  const files = resumed.flatMap((one) => one.files);
+  context.print(files.map((path) => `${shownPath(path, context.io.folder)}\n`).join(''), {
+    ok: !leave.signal.aborted,
+    jobs: resumed.map(({ row, state, files: saved, error }) => ({
+      key: row.key,
+      jobId: row.jobId,
+      state,
+      files: saved.map((path) => ({ path })),
+      ...(error && { error: errorDocument(error) }),
+    })),
+  });
+  if (rows.length === 0) context.note('Nothing is unfinished.');
+  if (leave.signal.aborted) return exitCodes.interrupted;
+  const failed = resumed.find((one) => one.error);
+  return failed?.error?.policy.exitCode ?? exitCodes.success;
+}
+
+interface Resuming {
+  readonly ledger: Ledger;
+  readonly endpoints: LedgerEndpoints;
+  readonly flags: { readonly out: string };
+  readonly context: CommandContext;
+  readonly signal: AbortSignal;
+}
+
+async function resumeOne(row: LedgerRow, { ledger, endpoints, flags, context, signal }: Resuming): Promise<Resumed> {
+  const name = row.jobId ?? row.key;
+  const still = (text: string, error?: ComfyRunpodError): Resumed => ({
+    row,
+    state: row.state,
+    files: [],
+    text: `${name}: ${text}`,
+    ...(error && { error }),
+  });
+  if (!ledger.claim(row.key)) return { ...still('another process works on it'), state: 'busy' };
+  try {
+    if (row.jobId === undefined) {
+      ledger.uncertain(row.key);
+      return still(
+        'nobody knows whether RunPod has it. Run the same command again: it is sent under the same key, and a worker that has rendered it answers with that result.',
+        new ComfyRunpodError('SUBMIT_UNCERTAIN', 'The process ended while the job was being sent.'),
+      );
+    }
+    const job = endpoints.client(row.endpoint).job(row.jobId);
+    const result = await job.wait({ signal });
+    const record = (await context.book()).known(row.jobId);
+    record.ended(result, endpoints.priceOf(row.endpoint));
+    if (result.kind !== 'succeeded') {
+      const state = result.kind === 'cancelled' ? 'cancelled' : 'failed';
+      return { ...still(`${state} (${result.error.code})`, result.error), state };
+    }
+    const folder = row.outFolder ?? resolve(context.io.folder, flags.out);
+    const artifacts = result.envelope.artifacts.filter(isFetchable);
+    const files = await saveArtifacts(artifacts, { folder, signal });
+    record.saved(files);
+    const paths = files.map(({ path }) => path);
+    return { row, state: 'saved', files: paths, text: `${name}: saved ${paths.length} files` };
+  } catch (error) {
+    const failure = toComfyRunpodError(error);
+    if (signal.aborted) return still('left as it is');
+    if (failure.code === 'JOB_NOT_FOUND') {
+      ledger.closed(row.key, 'gone', failure.code);
+      return { ...still('RunPod has forgotten it', failure), state: 'gone' };
+    }
+    return still(`${failure.code}: ${failure.message}`, failure);
+  } finally {
+    ledger.release(row.key);
+  }
+}
+
+/** Flags of `cost`. */
+export interface CostFlags {
+  readonly by: 'day' | 'endpoint' | 'workflow';
+  readonly days: string;
+}
+
+/** `cost`: what jobs took and cost, summed up. Jobs of endpoints without a price count with their time only. */
+export async function costCommand(flags: CostFlags, context: CommandContext): Promise<number> {
+  const days = Number(flags.days);
+  if (!(days > 0)) throw new ComfyRunpodError('USAGE', '--days takes a number of days.');
+  const ledger = await openLedger(context);
+  const rows = ledger.list({ since: Date.now() - days * 86_400_000, limit: 1_000_000 });
+  const sums = new Map<string, { jobs: number; seconds: number; cost: number; unpriced: number }>();
+  for (const row of rows.filter(({ executionMs }) => executionMs !== undefined)) {
+    const sum = sums.get(groupOf(row, flags.by)) ?? { jobs: 0, seconds: 0, cost: 0, unpriced: 0 };
+    sum.jobs += 1;
+    sum.seconds += (row.executionMs ?? 0) / 1_000;
+    sum.cost += row.cost ?? 0;
+    sum.unpriced += row.cost === undefined ? 1 : 0;
+    sums.set(groupOf(row, flags.by), sum);
+  }
+  const groups = [...sums].map(([group, sum]) => ({ group, ...sum })).toSorted((a, b) => (a.group < b.group ? -1 : 1));
+  const total = groups.reduce((sum, { cost }) => sum + cost, 0);
+  const lines = groups.map(({ group, jobs, seconds, cost, unpriced }) => {
+    const missing = unpriced === 0 ? '' : `  (${unpriced} without a price)`;
+    return `${group.padEnd(32)} ${String(jobs).padStart(5)} jobs ${seconds.toFixed(1).padStart(9)} s  $${cost.toFixed(4)}${missing}\n`;
+  });
+  context.print(`${lines.join('')}total $${total.toFixed(4)}\n`, { ok: true, groups, total });
+  return exitCodes.success;
+}
+
+function groupOf(row: LedgerRow, by: CostFlags['by']): string {
+  if (by === 'day') return new Date(row.createdAt).toISOString().slice(0, 10);
+  if (by === 'workflow') return row.workflowHash.slice(0, 16);
+  return row.profile ?? row.endpoint.split('/').at(-1) ?? row.endpoint;
+}
