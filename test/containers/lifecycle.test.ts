@@ -53,7 +53,7 @@ describe.skipIf(noEngine)('a worker in its container', () => {
     expect((await worker.shell('cd /tmp/comfy-runpod && find input output temp -type f | wc -l')).trim()).toBe('0');
   });
 
-  it('runs as any user on a read-only root, with tmpfs for what must be written', async () => {
+  it('runs under any user id on a read-only root, with tmpfs for what must be written', async () => {
     const endpoint = await startEndpoint();
     const worker = await runImage({
       environment: endpoint.workerEnvironment(),
