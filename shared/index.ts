@@ -71,6 +71,7 @@ export {
 } from './error-codes.ts';
 export { type ErrorOrigin, errorFromWire, errorToWire } from './error-wire.ts';
 export { assertSafeName, safeExtension, unsafeNameReason } from './file-names.ts';
+export { type EndedJob, type Inspection, inspectionSchema, inspectSocketName } from './inspection.ts';
 export {
   type Injection,
   type InputFile,

@@ -4,9 +4,11 @@ import { ComfyRunpodError, isAction, ResourceStack, raceSignal } from '../shared
 import { BootLog } from './boot/boot-log.ts';
 import { type ComfyConnection, type ComfySource, connectComfy } from './comfy/index.ts';
 import { type BootParts, bootComfy, bootGpu, bootModels, bootSsh, bootWarmup, waitForModels } from './compose-boot.ts';
+import { type InspectionParts, inspectRunner } from './compose-inspection.ts';
 import { openModels, tellFolders, type WorkerModels } from './compose-models.ts';
 import type { ComfyConfig, WorkerConfig } from './config.ts';
 import { HeldInputs } from './inputs/index.ts';
+import { JobJournal, startInspectServer } from './inspect/index.ts';
 import { createJobRunner } from './job/index.ts';
 import { keepResult } from './outputs/index.ts';
 import type { KeepResult } from './runpod/index.ts';
@@ -90,10 +92,12 @@ async function compose(parts: BootParts): Promise<Omit<ComposedRunner, 'close'>>
   const swept = sweep(workspace, logger);
   const store = folders['input'] === undefined ? undefined : holdInputs(folders['input'], logger, owned);
   const workerId = config.runpod?.workerId ?? 'local';
+  const journal = new JobJournal();
   const { stallTimeoutMs: stallMs, encryptionKey, image, results: delivery } = config;
   const jobs = createJobRunner({
     policy: config.nodes,
     inputs: { store },
+    onReceipt: (id, receipt) => journal.noteReceipt(id, receipt),
     boot: { report: () => boot.report(), missingModels: () => models.missing() },
     ...{ comfy, workspace, logger, workerId, stallMs, folders, delivery },
     ...(checkFolders && { checkFolders }),
@@ -102,14 +106,15 @@ async function compose(parts: BootParts): Promise<Omit<ComposedRunner, 'close'>>
     ...(delivery.volumeDir !== undefined && { keyFolder: path.join(path.dirname(delivery.volumeDir), 'keys') }),
   });
   const busy = new AbortController();
-  const runner: JobRunner = {
+  const runner = journal.watch({
     // Leftovers of an earlier process are wiped while ComfyUI boots, and in any case before the first job writes.
     run: async (job, context) => {
       if (!isAction(job.input)) busy.abort();
       await swept;
       return jobs.run(job, context);
     },
-  };
+  });
+  if (config.boot.inspectable) await offerInspection(parts, { config, boot, comfy: bare, models, folders, journal });
   const booted = Promise.all([bootComfy(parts, bare), provided, ssh]).then(() => {
     boot.ready();
     bootWarmup(parts, jobs, busy.signal).catch(() => undefined);
@@ -117,6 +122,12 @@ async function compose(parts: BootParts): Promise<Omit<ComposedRunner, 'close'>>
   // Whoever started the worker looks at it, or nobody does.
   booted.catch(() => undefined);
   return { runner, booted, keepResult: (...result) => keepResult(delivery, ...result) };
+}
+
+/** Opens the socket of `comfy-runpod-inspect`. */
+async function offerInspection({ config, logger, owned }: BootParts, inspected: InspectionParts): Promise<void> {
+  const server = await startInspectServer(config.boot.runtimeFolders, () => inspectRunner(inspected), logger);
+  if (server) owned.defer(() => server.close());
 }
 
 async function open(parts: BootParts, models: WorkerModels): Promise<Opened> {

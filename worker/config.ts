@@ -93,6 +93,26 @@ export interface LogConfig {
   readonly secrets: readonly string[];
 }
 
+/** Where the local API listens. */
+export interface LocalApiAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Where SERVE_API_LOCALLY wants RunPod's API, or undefined. Throws `CONFIG_INVALID` for wrong values, and where RunPod's own variables say that
+ * this is no test.
+ */
+export function readLocalApi(environment: Environment): LocalApiAddress | undefined {
+  const { SERVE_API_LOCALLY, LOCAL_API_HOST, LOCAL_API_PORT } = workerVariables;
+  const values = readEnvironment({ SERVE_API_LOCALLY, LOCAL_API_HOST, LOCAL_API_PORT }, environment);
+  if (!values.SERVE_API_LOCALLY) return undefined;
+  if (isSet(environment['RUNPOD_WEBHOOK_GET_JOB'])) {
+    throw invalid(['SERVE_API_LOCALLY'], 'not inside RunPod Serverless, whose variables are set');
+  }
+  return { host: values.LOCAL_API_HOST, port: values.LOCAL_API_PORT };
+}
+
 /** True when no jobs are to be taken: then nothing of RunPod's is needed. Never throws. */
 export function isInteractive(environment: Environment): boolean {
   return environment['MODE']?.trim().toLowerCase() === 'interactive';

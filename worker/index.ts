@@ -5,6 +5,7 @@ export {
   type ComfyDirectories,
   type Environment,
   explainMissing,
+  type LocalApiAddress,
   type LogConfig,
   readLogConfig,
   readWorkerConfig,
@@ -12,7 +13,13 @@ export {
 } from './config.ts';
 export { createRunner } from './lazy-runner.ts';
 export { createLogger, type LoggerOptions } from './logger.ts';
-export { type ProcessHost, runWorkerProcess, type WorkerProcessOptions } from './main.ts';
+export {
+  type LocalApi,
+  type OpenApi,
+  type ProcessHost,
+  runWorkerProcess,
+  type WorkerProcessOptions,
+} from './main.ts';
 export type { RunpodConfig, RunpodTimings } from './runpod/index.ts';
 export type { JobOutcome, JobRunner, JsonBody, Logger, RunContext, RunnerJob } from './types.ts';
 export {

@@ -9,13 +9,15 @@
  * 4. A start that fails ends the process with the exit code of its stage. In interactive mode there is no job protocol at all.
  * 5. An exception that nobody caught is logged without its text, the jobs at hand get an error report, and the exit code is 1.
  */
-import { bootExitCode, exitCodes, raceSignal, toComfyRunpodError } from '../shared/core.ts';
+import { bootExitCode, ComfyRunpodError, exitCodes, raceSignal, toComfyRunpodError } from '../shared/core.ts';
 import { BootLog } from './boot/boot-log.ts';
 import type { ComposedRunner, RunnerFactory } from './compose.ts';
 import {
   type Environment,
   explainMissing,
   isInteractive,
+  type LocalApiAddress,
+  readLocalApi,
   readLogConfig,
   readWorkerConfig,
   type WorkerConfig,
@@ -33,11 +35,24 @@ export interface ProcessHost {
   exit(code: number): void;
 }
 
+/** A RunPod of this process's own, for SERVE_API_LOCALLY. */
+export interface LocalApi {
+  readonly url: string;
+  /** What RunPod would set for the worker. */
+  readonly environment: Environment;
+  close(): Promise<void>;
+}
+
+/** Opens one. */
+export type OpenApi = (address: LocalApiAddress) => Promise<LocalApi>;
+
 /** Replaces parts of the process, for tests and for other runners. */
 export interface WorkerProcessOptions {
   /** Default: ComfyUI, as the environment says. */
   readonly createRunner?: RunnerFactory;
   readonly host?: ProcessHost;
+  /** Emulates RunPod for SERVE_API_LOCALLY. */
+  readonly openApi?: OpenApi;
   /** Receives log lines. Default: standard output. */
   readonly write?: (line: string) => void;
   /** Receives what is wrong with the configuration, when a person started the worker. Default: standard error. */
@@ -56,7 +71,13 @@ export async function runWorkerProcess(environment: Environment, options: Worker
   const log = readLogConfig(environment);
   const logger = createLogger({ ...log, ...(options.write !== undefined && { write: options.write }) });
   const control = new ProcessControl(options.host ?? process, logger);
-  const life: Life = { logger, control, boot: new BootLog(logger), createRunner: options.createRunner ?? createRunner };
+  const life: Life = {
+    logger,
+    control,
+    boot: new BootLog(logger),
+    createRunner: options.createRunner ?? createRunner,
+    openApi: options.openApi,
+  };
   try {
     const code = await live(environment, life);
     await closeRunner(life.composing, logger);
@@ -65,6 +86,7 @@ export async function runWorkerProcess(environment: Environment, options: Worker
     await closeRunner(life.composing, logger);
     return reportFailure(error, log.format, logger, options.writeError ?? ((text) => process.stderr.write(text)));
   } finally {
+    await life.closeApi?.().catch(() => undefined);
     control.dispose();
   }
 }
@@ -75,11 +97,14 @@ interface Life {
   readonly control: ProcessControl;
   readonly boot: BootLog;
   readonly createRunner: RunnerFactory;
+  readonly openApi: OpenApi | undefined;
   composing?: Promise<ComposedRunner>;
+  closeApi?: () => Promise<void>;
 }
 
-async function live(environment: Environment, life: Life): Promise<number> {
+async function live(given: Environment, life: Life): Promise<number> {
   const { logger, boot, control } = life;
+  const environment = { ...given, ...(await openLocalApi(given, life)) };
   if (!isInteractive(environment)) {
     const missing = explainMissing(environment);
     if (missing) throw missing;
@@ -90,6 +115,22 @@ async function live(environment: Environment, life: Life): Promise<number> {
   return config.boot.mode === 'interactive' ? liveInteractive(config, life) : liveTakingJobs(config, life, control);
 }
 
+/** With SERVE_API_LOCALLY the variables that RunPod would set come from the emulator in this process; it ends after the worker. */
+async function openLocalApi(environment: Environment, life: Life): Promise<Environment> {
+  const address = readLocalApi(environment);
+  if (address === undefined) return {};
+  const { openApi, boot, logger } = life;
+  return boot.stage('api', async (note) => {
+    if (!openApi)
+      throw new ComfyRunpodError('CONFIG_INVALID', 'SERVE_API_LOCALLY works with `comfy-runpod worker` only.');
+    const api = await openApi(address);
+    life.closeApi = api.close;
+    note(api.url);
+    logger.info({ url: api.url }, 'RunPod is emulated here: /run and the others answer, with the API key `sandbox`.');
+    return api.environment;
+  });
+}
+
 async function liveTakingJobs(config: WorkerConfig, life: Life, control: ProcessControl): Promise<number> {
   const { logger, boot } = life;
   const { runpod, refreshWorker, concurrency, prefetch, drainTimeoutMs } = config;
@@ -98,9 +139,13 @@ async function liveTakingJobs(config: WorkerConfig, life: Life, control: Process
   const settings = { runpod, refreshWorker, concurrency, prefetch, drainTimeoutMs };
   const keep: KeepResult = async (...result) => (await life.composing)?.keepResult?.(...result);
   const worker = startWorker(settings, { runner, logger, keepResult: keep });
-  boot.sinceStart('jobs');
   control.attach(worker);
-  life.composing = runner.fill(worker.asked.then(() => life.createRunner(config, logger, control.closing, boot)));
+  life.composing = runner.fill(
+    worker.asked.then(() => {
+      boot.sinceStart('jobs');
+      return life.createRunner(config, logger, control.closing, boot);
+    }),
+  );
   const failed = watchBoot(life.composing, () => void worker.drain());
   const exit = await worker.stopped;
   if (exit.code !== 0) control.endForSure(exit.code);

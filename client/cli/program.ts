@@ -181,6 +181,18 @@ function addLocalCommands(program: Command, carry: Carry): void {
     carry(flags, async (context) => (await import('./commands/demo.ts')).demoCommand(flags, context)),
   );
 
+  const inspect = jsonFlag(
+    program
+      .command('inspect-worker')
+      .description('inside the container of a worker (as `comfy-runpod-inspect`): what it does, has and did last'),
+  );
+  examples(inspect, ['comfy-runpod-inspect', 'comfy-runpod-inspect --json | jq .inspection.jobs']);
+  inspect.action((flags: Flags) =>
+    carry(flags.json === true, async (context) =>
+      (await import('./commands/inspect-worker.ts')).inspectWorkerCommand(context),
+    ),
+  );
+
   const worker = program
     .command('worker')
     .description('the worker itself: what the container image starts; configured by environment variables only');

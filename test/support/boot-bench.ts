@@ -36,16 +36,14 @@ export interface BootedWorker {
 export async function bootWorker(
   environment: (root: string) => Readonly<Record<string, string | undefined>> = () => ({}),
 ): Promise<BootedWorker> {
-  const root = await mkdtemp(path.join(tmpdir(), 'boot-'));
-  afterThisTest(() => rm(root, { recursive: true, force: true }));
-  await writeComfy(path.join(root, 'ComfyUI'));
+  const { root, comfy } = await comfyFolder();
   const bench = await startWorkerBench();
   const host = new TestHost();
   const log: LogLine[] = [];
   const variables = {
     ...bench.environment(),
     COMFY_URL: undefined,
-    COMFY_DIR: path.join(root, 'ComfyUI'),
+    COMFY_DIR: comfy,
     COMFY_PYTHON: process.execPath,
     COMFY_PORT: '0',
     WORKSPACE_DIR: path.join(root, 'shm'),
@@ -74,6 +72,14 @@ export async function bootWorker(
       return { ...pong.boot, missing: pong.missingModels ?? [] };
     },
   };
+}
+
+/** A ComfyUI to start, in a folder of its own that is gone after the test. */
+export async function comfyFolder(): Promise<{ readonly root: string; readonly comfy: string }> {
+  const root = await mkdtemp(path.join(tmpdir(), 'boot-'));
+  afterThisTest(() => rm(root, { recursive: true, force: true }));
+  await writeComfy(path.join(root, 'ComfyUI'));
+  return { root, comfy: path.join(root, 'ComfyUI') };
 }
 
 /** A folder with a main.py that Node runs: ComfyUI's place is taken by the stand-in. */

@@ -1,5 +1,5 @@
 /** One job through check, stage, run, collect, wipe; joins worker/comfy, worker/workspace and worker/outputs. */
-import { isAction } from '../../shared/index.ts';
+import { isAction, type Receipt } from '../../shared/index.ts';
 import type { ComfyConnection } from '../comfy/index.ts';
 import type { JobInputsOptions } from '../inputs/index.ts';
 import type { DeliveryPlaces } from '../outputs/index.ts';
@@ -37,6 +37,8 @@ export interface JobRunnerOptions {
   readonly image?: string;
   /** How the worker started. */
   readonly boot?: BootFacts;
+  /** Called with the receipt of every job that has one. */
+  readonly onReceipt?: (jobId: string, receipt: Receipt) => void;
   /** Folders whose space `describe` tells, by what they are for. */
   readonly folders?: Readonly<Record<string, string>>;
 }

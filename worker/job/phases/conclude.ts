@@ -74,6 +74,7 @@ async function answer(
   const status: ResultEnvelope['status'] = failure ? 'partial' : 'success';
   const boot = run.context.rehearsal === true ? undefined : support.firstReport();
   const receipt = { ...run.ledger.receipt(support.workerId, run.input.workflow, wipe), ...(boot && { boot }) };
+  support.onReceipt?.(run.job.id, receipt);
   if (request.dialect === 'canonical') return buildEnvelope(status, collected, receipt);
   const result: ResultFacts = {
     kind: 'comfy-runpod/result',

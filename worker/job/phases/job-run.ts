@@ -1,5 +1,12 @@
 /** What the phases of one job share. Each phase is one file beside this one; {@link file://./../run-job.ts} puts them in order. */
-import type { BootReport, ComfyRunpodError, JobInput, JobRequest, ProgressEvent } from '../../../shared/index.ts';
+import type {
+  BootReport,
+  ComfyRunpodError,
+  JobInput,
+  JobRequest,
+  ProgressEvent,
+  Receipt,
+} from '../../../shared/index.ts';
 import type { ComfyConnection } from '../../comfy/index.ts';
 import { JobInputs, type JobInputsOptions } from '../../inputs/index.ts';
 import type { CollectedOutputs, DeliveryPlaces } from '../../outputs/index.ts';
@@ -31,6 +38,8 @@ export interface JobSupport {
   readonly checkFolders?: (signal: AbortSignal) => Promise<void>;
   /** How the worker started. */
   readonly boot?: BootFacts;
+  /** Called with the receipt of every job that has one. */
+  readonly onReceipt?: (jobId: string, receipt: Receipt) => void;
   /** The report of the start, once: for the first result. */
   readonly firstReport: () => BootReport | undefined;
   /** What graphs may be. */
