@@ -186,7 +186,7 @@ function addLocalCommands(program: Command, carry: Carry): void {
       .command('inspect-worker')
       .description('inside the container of a worker (as `comfy-runpod-inspect`): what it does, has and did last'),
   );
-  examples(inspect, ['comfy-runpod-inspect', 'comfy-runpod-inspect --json | jq .inspection.jobs']);
+  examples(inspect, ['comfy-runpod inspect-worker', 'comfy-runpod inspect-worker --json | jq .inspection.jobs']);
   inspect.action((flags: Flags) =>
     carry(flags.json === true, async (context) =>
       (await import('./commands/inspect-worker.ts')).inspectWorkerCommand(context),

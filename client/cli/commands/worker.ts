@@ -1,5 +1,5 @@
 /** `worker`: what the container image starts. The sandbox is loaded only for SERVE_API_LOCALLY, so that asking for jobs begins at once. */
-import { ComfyRunpodError } from '../../../shared/index.ts';
+import { ComfyRunpodError } from '../../../shared/core.ts';
 import { type LocalApi, type LocalApiAddress, runWorkerProcess } from '../../../worker/index.ts';
 import type { Environment } from '../../config.ts';
 
