@@ -154,6 +154,13 @@ export const errorPolicies = {
   ),
 
   // How a job ends other than well.
+  BUDGET_EXHAUSTED: row(
+    'caller',
+    'never',
+    402,
+    usage,
+    'Raise --max-cost and give the same command again: what is done is not rendered twice.',
+  ),
   JOB_DUPLICATE: row(
     'nobody',
     'never',

@@ -5,12 +5,15 @@
 import { createHash } from 'node:crypto';
 import { type JobInputWire, parseJobInput } from '../../shared/index.ts';
 import type { Client, ClientSubmitOptions } from '../client.ts';
+import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
 
 /** Options of {@link runHolding}. */
 export interface RunHoldingOptions extends ClientSubmitOptions {
   /** How long the worker is to hold the pictures after this job began, 1 to 3600 seconds. */
   readonly holdInputs: { readonly seconds: number };
+  /** Told of every job that is submitted, before it is waited for. */
+  readonly onSubmitted?: (job: JobHandle) => void | Promise<void>;
 }
 
 /** By client: hashes that a worker of its endpoint was asked to hold, and until when (`performance.now()`). */
@@ -21,13 +24,14 @@ const heldByClient = new WeakMap<Client, Map<string, number>>();
  * the second time, with the bytes, only after `INPUT_NOT_HELD`, which says that nothing ran. Throws what `submit` and `wait` throw.
  */
 export async function runHolding(client: Client, input: JobInputWire, options: RunHoldingOptions): Promise<JobResult> {
-  const { holdInputs, ...submitOptions } = options;
+  const { holdInputs, onSubmitted, ...submitOptions } = options;
   const whole = withHashes({ ...input, hold: { seconds: holdInputs.seconds } });
   const held = heldBy(client);
   const slim = withoutHeldBytes(whole, held);
   const startedAt = performance.now();
   const run = async (job: JobInputWire) => {
     const handle = await client.submit(job, submitOptions);
+    await onSubmitted?.(handle);
     return await handle.wait(options.signal ? { signal: options.signal } : {});
   };
   let result = await run(slim);

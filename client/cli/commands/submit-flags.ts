@@ -1,6 +1,7 @@
 /** The flags that `run` and `submit` share, and the job they make. */
 import { type Command, Option } from 'commander';
-import { limits } from '../../../shared/index.ts';
+import { type JobInputWire, limits } from '../../../shared/index.ts';
+import type { ClientSubmitOptions } from '../../client.ts';
 import type { JobHandle } from '../../job-handle.ts';
 import { prepareJob } from '../../submit/prepare-job.ts';
 import type { JobPolicy, SubmitRoute } from '../../transport/transport.ts';
@@ -57,14 +58,20 @@ export function objectInfoOption(): Option {
   );
 }
 
-/** Builds the job from the flags and submits it. Nothing is sent when anything is wrong. */
-export async function submitFromFlags(
+/** A job that is ready to be sent, and how. */
+export interface FlaggedJob {
+  readonly input: JobInputWire;
+  readonly options: Pick<ClientSubmitOptions, 'route' | 'policy'>;
+}
+
+/** Builds the job from the flags. Throws coded errors; nothing is sent. */
+export async function prepareFromFlags(
   workflow: string,
   flags: SubmitFlags,
-  target: Pick<Target, 'client' | 'kind' | 'comfyUrl'>,
+  target: Pick<Target, 'kind' | 'comfyUrl'>,
   context: CommandContext,
   signal: AbortSignal,
-): Promise<JobHandle> {
+): Promise<FlaggedJob> {
   const route: SubmitRoute = flags.runsync ? 'runsync' : 'run';
   const executionMs = flags.timeout === undefined ? undefined : executionTime(flags.timeout);
   const bodyLimit = route === 'run' ? limits.runBodyBytes : limits.runsyncBodyBytes;
@@ -83,8 +90,20 @@ export async function submitFromFlags(
     ...(executionMs !== undefined && { executionMs }),
   });
   noteLoaded(loaded, context);
+  return { input, options: { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) } };
+}
+
+/** Builds the job from the flags and submits it. Nothing is sent when anything is wrong. */
+export async function submitFromFlags(
+  workflow: string,
+  flags: SubmitFlags,
+  target: Pick<Target, 'client' | 'kind' | 'comfyUrl'>,
+  context: CommandContext,
+  signal: AbortSignal,
+): Promise<JobHandle> {
+  const { input, options } = await prepareFromFlags(workflow, flags, target, context, signal);
   // Without the signal: a submit that is cut off in the middle is the one thing that can't be cleaned up afterwards.
-  return target.client.submit(input, { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) });
+  return target.client.submit(input, options);
 }
 
 function executionTime(text: string): number {
