@@ -98,10 +98,10 @@ export class JobHandle implements AsyncIterable<JobEvent> {
   /** The job that this one was sent a second time of: its result is the result. */
   #first(result: JobResult): JobHandle | undefined {
     if (result.kind !== 'failed' || result.error.code !== 'JOB_DUPLICATE') return undefined;
-    const { jobId } = result.error.details;
-    if (typeof jobId !== 'string' || jobId === this.id) return undefined;
+    const { firstJobId } = result.error.details;
+    if (typeof firstJobId !== 'string' || firstJobId === this.id) return undefined;
     return new JobHandle({
-      id: jobId,
+      id: firstJobId,
       transport: this.#transport,
       maxPollDurationMs: this.#maxPollDurationMs,
       mayStream: this.#mayStream,

@@ -54,7 +54,7 @@ export async function followToEnd(job: JobHandle, options: FollowToEnd, context:
   try {
     const result = await watch(job, view, options, context, detach.signal);
     view.finish();
-    return await conclude(result, options, context, detach.signal);
+    return await conclude(job.id, result, options, context, detach.signal);
   } catch (error) {
     view.finish();
     if (!detach.signal.aborted) {
@@ -106,15 +106,21 @@ async function cancelRemote(job: JobHandle, view: ProgressView, signal: AbortSig
 }
 
 async function conclude(
+  jobId: string,
   result: JobResult,
   options: FollowToEnd,
   context: CommandContext,
   signal: AbortSignal,
 ): Promise<number> {
-  const record = options.book.known(result.jobId);
+  // Not the result's id: that is another one when this job was the second of one submission.
+  const record = options.book.known(jobId);
   const cost = record.ended(result, options.priceOf(result.jobId));
   if (result.kind === 'succeeded') {
-    const files = await saveArtifacts(result.envelope.artifacts, { folder: options.folder, signal });
+    const files = await saveArtifacts(result.envelope.artifacts, {
+      folder: options.folder,
+      signal,
+      again: record.before?.state === 'ended',
+    });
     record.saved(files);
     for (const warning of result.envelope.receipt.warnings ?? []) {
       context.note(`warning: ${warning.node === undefined ? '' : `node ${warning.node}: `}${warning.message}`);

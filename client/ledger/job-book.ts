@@ -7,8 +7,17 @@ import type { SavedFile } from '../saving/save-artifacts.ts';
 import { Ledger, type LedgerEnd, type LedgerIntent } from './ledger.ts';
 import type { LedgerFile, LedgerRow } from './ledger-row.ts';
 
-/** Codes of a submit after which RunPod provably has no job: everything but the uncertain one. */
-const uncertainCodes: ReadonlySet<string> = new Set(['SUBMIT_UNCERTAIN', 'INTERNAL']);
+/**
+ * Codes of a submit after which RunPod may have the job. A gateway's 5xx and an answer without an id prove nothing; after all others RunPod has
+ * provably no job.
+ */
+const uncertainCodes: ReadonlySet<string> = new Set([
+  'SUBMIT_UNCERTAIN',
+  'PLATFORM_ERROR',
+  'PLATFORM_ANSWER_INVALID',
+  'JOB_CANCELLED',
+  'INTERNAL',
+]);
 
 /** One command's view of the ledger. */
 export class JobBook implements Disposable {

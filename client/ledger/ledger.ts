@@ -10,6 +10,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import { ComfyRunpodError } from '../../shared/index.ts';
 import { type LedgerFile, type LedgerRow, type LedgerState, readLedgerRow } from './ledger-row.ts';
 import { migrateLedger } from './ledger-schema.ts';
+import { isProcessAlive } from './process-alive.ts';
 
 /** File name inside the data folder. */
 export const ledgerFile = 'ledger.sqlite';
@@ -53,6 +54,8 @@ export interface PastRun {
 }
 
 const busyMs = 10_000;
+/** How long a doubtful submit is taken up again: RunPod drops a job after a day (`ttl`, RunPod protocol notes §1.4). */
+const doubtMs = 86_400_000;
 
 /** Opens SQLite without the warning that it is experimental; everything else that Node has to say is still said. */
 async function loadSqlite(): Promise<typeof import('node:sqlite')> {
@@ -104,8 +107,45 @@ export class Ledger implements Disposable {
     }
   }
 
-  /** Writes that a job is about to be sent; returns when that is on disk. Answers its key. */
+  /**
+   * Writes that a job is about to be sent; returns when that is on disk. Without a key of its own it takes over the entry, and so the key, of a job
+   * of exactly this content of which nobody knows whether RunPod has it: workers render one key once.
+   */
   begin(intent: LedgerIntent): LedgerRow {
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      const key = (intent.key === undefined ? this.#takeOver(intent) : undefined) ?? this.#insert(intent);
+      this.#database.exec('COMMIT');
+      return this.#must(key);
+    } catch (error) {
+      this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  #takeOver(intent: LedgerIntent): string | undefined {
+    const row = this.#database
+      .prepare(
+        `SELECT * FROM jobs WHERE workflow_hash = ? AND endpoint = ? AND input_hash = ? AND job_id IS NULL
+         AND state IN ('sending', 'uncertain') AND updated_at >= ? ORDER BY created_at`,
+      )
+      .all(intent.workflowHash, intent.endpoint, intent.inputHash, this.#now() - doubtMs)
+      .map(readLedgerRow)
+      .find(({ state, processId }) => state === 'uncertain' || processId === undefined || !isProcessAlive(processId));
+    if (row === undefined) return undefined;
+    this.#set(row.key, {
+      state: 'sending',
+      command: intent.command,
+      out_folder: intent.outFolder ?? null,
+      batch: intent.batch ?? null,
+      item: intent.item ?? null,
+      seeds: JSON.stringify(intent.seeds ?? {}),
+      process_id: process.pid,
+    });
+    return row.key;
+  }
+
+  #insert(intent: LedgerIntent): string {
     const key = intent.key ?? randomUUID();
     const now = this.#now();
     this.#database
@@ -128,7 +168,7 @@ export class Ledger implements Disposable {
         now,
         now,
       );
-    return this.#must(key);
+    return key;
   }
 
   /** RunPod has the job. Also for a job that was moved to another endpoint. */
@@ -170,7 +210,7 @@ export class Ledger implements Disposable {
   claim(key: string): boolean {
     const row = this.row(key);
     if (row === undefined) return false;
-    if (row.processId !== undefined && row.processId !== process.pid && isAlive(row.processId)) return false;
+    if (row.processId !== undefined && row.processId !== process.pid && isProcessAlive(row.processId)) return false;
     this.#set(key, { process_id: process.pid });
     return true;
   }
@@ -281,13 +321,4 @@ function endColumns(end: LedgerEnd): Record<string, SQLInputValue> {
 function median(values: readonly unknown[]): number | undefined {
   const numbers = values.filter((value) => typeof value === 'number').toSorted((a, b) => a - b);
   return numbers[Math.floor(numbers.length / 2)];
-}
-
-function isAlive(processId: number): boolean {
-  try {
-    process.kill(processId, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }

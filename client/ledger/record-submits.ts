@@ -21,8 +21,12 @@ export function recordSubmits(
   const recorded: Client = {
     ...client,
     async submit(input, options) {
-      const key = input.key ?? randomUUID();
-      const record = book.begin({ ...facts(), ...jobHashes(input), key });
+      const record = book.begin({
+        ...facts(),
+        ...jobHashes(input),
+        ...(input.key !== undefined && { key: input.key }),
+      });
+      const key = record.key ?? randomUUID();
       try {
         const job = await client.submit({ ...input, key }, options);
         record.submitted(job.id, endpointOf(job.id));

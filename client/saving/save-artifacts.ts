@@ -4,9 +4,11 @@
  * are readable by their owner only.
  */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, realpath, rename, rmdir, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readdir, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { type Artifact, ComfyRunpodError, isComfyRunpodError, ResourceStack } from '../../shared/index.ts';
+import { isIntact } from '../files/is-intact.ts';
+import { isProcessAlive } from '../ledger/process-alive.ts';
 import { downloadArtifact } from '../receiving/download-artifact.ts';
 import { decodeArtifact } from './decode-artifact.ts';
 import { numberedName, safeResultPath } from './safe-result-path.ts';
@@ -23,6 +25,11 @@ export interface SaveOptions {
   /** Absolute path; made when missing. */
   readonly folder: string;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * The same result may have been saved before, by a process that was killed: a file with the same name and bytes is taken for it instead of
+   * being written a second time, and what such a process left half written is removed.
+   */
+  readonly again?: boolean | undefined;
 }
 
 const highestNumber = 10_000;
@@ -53,11 +60,15 @@ export async function saveArtifacts(artifacts: readonly Artifact[], options: Sav
       staged.push(await stage(artifact, root, undo, options.signal));
     }
     const saved: SavedFile[] = [];
+    const mine = new Set<string>();
     for (const file of staged) {
-      const path = await publish(file);
-      undo.defer(() => ignoreMissing(unlink(path)));
+      const there = options.again ? await findSaved(file, mine) : undefined;
+      const path = there ?? (await publish(file));
+      mine.add(path);
+      if (there === undefined) undo.defer(() => ignoreMissing(unlink(path)));
       saved.push({ path, artifact: file.artifact });
     }
+    if (options.again) await Promise.all([...new Set(staged.map(({ folder }) => folder))].map(removeLeftovers));
     await Promise.all(staged.map((file) => ignoreMissing(unlink(file.temporary))));
     return saved;
   } catch (error) {
@@ -110,7 +121,7 @@ async function stage(
   if (folder !== root && !folder.startsWith(root.endsWith(sep) ? root : root + sep)) {
     throw new ComfyRunpodError('RESULT_NOT_SAVED', 'A sub-folder of the output folder is a link that leads out of it.');
   }
-  const temporary = join(folder, `.comfy-runpod-${randomUUID()}.tmp`);
+  const temporary = join(folder, `.comfy-runpod-${process.pid}-${randomUUID()}.tmp`);
   undo.defer(() => ignoreMissing(unlink(temporary)));
   const file = await open(temporary, 'wx', 0o600);
   try {
@@ -140,6 +151,26 @@ async function publish({ temporary, folder, name }: Staged): Promise<string> {
     'RESULT_NOT_SAVED',
     'Every numbered name for a result is taken; choose another output folder.',
   );
+}
+
+/** The path under which the same bytes lie already, by the names that {@link publish} gives. `mine`: files of this result. */
+async function findSaved({ artifact, folder, name }: Staged, mine: ReadonlySet<string>): Promise<string | undefined> {
+  for (let count = 0; count < highestNumber; count++) {
+    const path = join(folder, numberedName(name, count));
+    const found = await stat(path).catch(() => undefined);
+    if (found === undefined) return undefined;
+    if (!mine.has(path) && found.size === artifact.size && (await isIntact({ path, sha256: artifact.sha256 })))
+      return path;
+  }
+  return undefined;
+}
+
+/** Removes the temporary files of processes that are gone. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const entry of await readdir(folder)) {
+    const owner = /^\.comfy-runpod-(\d+)-[0-9a-f-]{36}\.tmp$/.exec(entry)?.[1];
+    if (owner !== undefined && !isProcessAlive(Number(owner))) await ignoreMissing(unlink(join(folder, entry)));
+  }
 }
 
 /** For disks without hard links: takes the name with an empty file of ours, then renames over it. False when the name is taken. */

@@ -52,7 +52,7 @@ async function refuseSecond(support: JobSupport, { job: { key } }: JobRequest, j
   const first = key === undefined ? undefined : await support.seenKeys.claim(key, job.id);
   if (first === undefined) return;
   throw new ComfyRunpodError('JOB_DUPLICATE', `This submission arrived twice: it was taken as job ${first}.`, {
-    details: { jobId: first },
+    details: { firstJobId: first },
   });
 }
 

@@ -1,16 +1,9 @@
 /** What the ledger is asked: jobs, fetch, resume, cost. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { ComfyRunpodError, exitCodes, isComfyRunpodError, toComfyRunpodError } from '../../../shared/index.ts';
+import { isIntact } from '../../files/is-intact.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import {
-  type LedgerFile,
-  type LedgerRow,
-  type LedgerState,
-  ledgerStates,
-  openStates,
-} from '../../ledger/ledger-row.ts';
+import { type LedgerRow, type LedgerState, ledgerStates, openStates } from '../../ledger/ledger-row.ts';
 import { isFetchable, saveArtifacts } from '../../saving/save-artifacts.ts';
 import type { CommandContext } from '../command-context.ts';
 import { LedgerEndpoints } from '../ledger-endpoints.ts';
@@ -133,17 +126,6 @@ async function fromDisk(row: LedgerRow, context: CommandContext): Promise<number
   return exitCodes.success;
 }
 
-/** True when the file is there with the hash that it was saved with. */
-export async function isIntact(file: LedgerFile): Promise<boolean> {
-  const hash = createHash('sha256');
-  try {
-    for await (const piece of createReadStream(file.path)) hash.update(piece);
-  } catch {
-    return false;
-  }
-  return hash.digest('hex') === file.sha256;
-}
-
 /** How one unfinished job was brought to its end. */
 interface Resumed {
   readonly row: LedgerRow;
@@ -228,7 +210,7 @@ async function resumeOne(row: LedgerRow, { ledger, endpoints, flags, context, si
     }
     const folder = row.outFolder ?? resolve(context.io.folder, flags.out);
     const artifacts = result.envelope.artifacts.filter(isFetchable);
-    const files = await saveArtifacts(artifacts, { folder, signal });
+    const files = await saveArtifacts(artifacts, { folder, signal, again: true });
     record.saved(files);
     const paths = files.map(({ path }) => path);
     return { row, state: 'saved', files: paths, text: `${name}: saved ${paths.length} files` };
