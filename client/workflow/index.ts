@@ -4,3 +4,12 @@ export { type Conversion, type ConvertOptions, convertWorkflow } from './convert
 export type { ObjectInfo } from './convert/object-info.ts';
 export type { ConversionEntry, ConversionReport } from './convert/report.ts';
 export { type EmbeddedWorkflow, readEmbeddedWorkflow } from './embedded/read-embedded-workflow.ts';
+export { type PromptError, type PromptRefusal, promptRefusal } from './validate/prompt-answer.ts';
+export { type ValidateOptions, validateWorkflow } from './validate/validate-workflow.ts';
+export type {
+  AdviceKind,
+  ValidationAdvice,
+  ValidationError,
+  ValidationErrorType,
+  WorkflowValidation,
+} from './validate/validation.ts';
