@@ -105,5 +105,5 @@ ENV NODE_ENV=production \
     RUNTIME_DIR=/run/comfy-runpod \
     COMFY_RUNPOD_IMAGE=${IMAGE_NAME}:${IMAGE_VERSION}
 WORKDIR /opt/comfy-runpod
-HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 CMD ["/opt/comfy-runpod/docker/healthcheck.sh"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 CMD ["/opt/comfy-runpod/docker/healthcheck.sh"]
 ENTRYPOINT ["tini", "-s", "--", "/opt/comfy-runpod/docker/entrypoint.sh"]

@@ -1,7 +1,6 @@
 #!/bin/sh
-# Healthy: the worker's process is there and has not become a zombie. Cheap on purpose, and without any secret.
-set -eu
-for status in /proc/[0-9]*/cmdline; do
-  case "$(tr '\0' ' ' <"$status" 2>/dev/null)" in "node /opt/comfy-runpod/"*) exit 0 ;; esac
+# Healthy: the worker has its socket, which it makes when it starts and takes away when it ends. Starts no process and needs no secret.
+for folder in "${RUNTIME_DIR:-/run/comfy-runpod}" "${TMPDIR:-/tmp}/comfy-runpod-run"; do
+  [ ! -S "$folder/inspect.sock" ] || exit 0
 done
 exit 1

@@ -15,6 +15,7 @@ else
   arguments=$(sh scripts/container-base.sh)
 fi
 
+before=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)
 log=$(mktemp)
 # shellcheck disable=SC2086 # one word per argument is meant
 if ! DOCKER_BUILDKIT=${DOCKER_BUILDKIT:-1} docker build $arguments --build-arg COMFYUI_STAGE=stand-in --tag "$image" . >"$log" 2>&1; then
@@ -23,4 +24,6 @@ if ! DOCKER_BUILDKIT=${DOCKER_BUILDKIT:-1} docker build $arguments --build-arg C
   exit 1
 fi
 rm -f "$log"
+# The image of the last run goes, unless it is still the same or a container has it.
+if [ -n "$before" ] && [ "$before" != "$(docker image inspect --format '{{.Id}}' "$image")" ]; then docker rmi "$before" >/dev/null 2>&1 || true; fi
 echo "$image"

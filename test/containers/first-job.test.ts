@@ -14,8 +14,7 @@ describe.skipIf(noEngine)('the image', () => {
       .poll(() => endpoint.emulator.inspect.workers().map(({ id }) => id), { timeout: 30_000 })
       .toEqual(['pod-boot']);
     await expect.poll(() => endpoint.emulator.inspect.workers()[0]?.heldTakes, { timeout: 30_000 }).toBe(1);
-    const health = await worker.exec('/opt/comfy-runpod/docker/healthcheck.sh');
-    expect(health).toMatchObject({ exitCode: 0 });
+    await expect.poll(() => worker.health(), { timeout: 30_000 }).toBe('healthy');
   });
 
   it('runs a job that the real client submits, and erases what the job left', async () => {
@@ -25,9 +24,12 @@ describe.skipIf(noEngine)('the image', () => {
     expect(receipt.wipe).toMatchObject({ mode: 'wiped', verified: true, kept: [] });
   });
 
-  it('comes up with an emulated endpoint from the compose file, with a read-only root and no capabilities', async () => {
-    const compose = await new DockerComposeEnvironment(resolve('docker'), 'compose.test.yml')
-      .withEnvironment({ COMFY_RUNPOD_IMAGE: image })
+  it.each([
+    ['for tests, with a read-only root and no capabilities', 'compose.test.yml'],
+    ['for people', 'compose.yml'],
+  ])('comes up with an emulated endpoint from the compose file %s', async (_what, file) => {
+    const compose = await new DockerComposeEnvironment(resolve('docker'), file)
+      .withEnvironment({ COMFY_RUNPOD_IMAGE: image, BASE_IMAGE: 'not-built-here', RUNPOD_PORT: '0' })
       .withDefaultWaitStrategy(Wait.forHealthCheck())
       .up();
     afterThisTest(() => compose.down({ removeVolumes: true }));

@@ -119,6 +119,8 @@ export interface RunningContainer {
   shell(line: string): Promise<string>;
   /** Its address on the bridge. */
   address(): Promise<string>;
+  /** What the engine makes of its health check. */
+  health(): Promise<string | undefined>;
 }
 
 /** Started is enough: what a test waits for, it says itself. */
@@ -166,6 +168,7 @@ export async function runImage(options: RunOptions = {}): Promise<RunningContain
       if (result.exitCode !== 0) throw new Error(`\`${line}\` ended with code ${result.exitCode}: ${result.output}`);
       return result.stdout;
     },
+    health: async () => (await handle.inspect()).State.Health?.Status,
     address: async () => (await handle.inspect()).NetworkSettings.Networks['bridge']?.IPAddress ?? '',
   };
 }
