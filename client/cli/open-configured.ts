@@ -23,6 +23,8 @@ export interface OpenedClient {
   readonly client: Client;
   /** US dollars per second of the endpoint that has the job, where that is known. */
   readonly priceOf: (jobId: string) => number | undefined;
+  /** True where every endpoint has a price. */
+  readonly priced: boolean;
 }
 
 /** Opens it; the caller closes the client. Every submit is in the ledger. Where a job goes is told on stderr when there was a choice. */
@@ -41,6 +43,7 @@ export async function openConfigured(
     return {
       client: recordSubmits(client, book, () => ({ ...facts, endpoint, ...(profile !== undefined && { profile }) })),
       priceOf: () => price,
+      priced: price !== undefined,
     };
   }
   const named = new Map(routes.map((route) => [route.profile.name, route]));
@@ -83,6 +86,7 @@ export async function openConfigured(
         return route && endpointAddress(route.options);
       },
     ),
+    priced: routes.every(({ profile }) => profilePrice(profile) !== undefined),
     priceOf: (id) => {
       const profile = placed.get(id);
       return profile && profilePrice(profile);

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { packageVersion } from '../../shared/index.ts';
 import type { CommandContext, OutputFlags } from './command-context.ts';
+import { addBatchCommand } from './commands/batch-flags.ts';
 import type { DemoFlags } from './commands/demo.ts';
 import type { DescribeFlags } from './commands/describe.ts';
 import type { DevFlags } from './commands/dev.ts';
@@ -38,6 +39,10 @@ function followFlags(command: Command): Command {
 
 function outFlag(command: Command): Command {
   return command.option('-o, --out <folder>', 'folder for the results; nothing in it is overwritten', defaultOut);
+}
+
+function sandboxOption(): Option {
+  return new Option('--sandbox', 'use the sandbox even when an endpoint is configured');
 }
 
 function comfyFlags(command: Command): Command {
@@ -77,6 +82,13 @@ export function createProgram(carry: Carry): Command {
   addEndpointCommands(program, carry);
   addLocalCommands(program, carry);
   addWorkflowCommands(program, carry);
+  addBatchCommand(program, carry, (command) => {
+    addSubmitFlags(command);
+    outFlag(command);
+    comfyFlags(command);
+    command.addOption(sandboxOption());
+    followFlags(command);
+  });
   addLedgerCommands(program, carry);
   addTerminalCommands(program, carry);
   addProfileFlag(program);
@@ -91,7 +103,7 @@ function addRun(program: Command, carry: Carry): void {
   addSubmitFlags(command);
   outFlag(command);
   comfyFlags(command);
-  command.addOption(new Option('--sandbox', 'use the sandbox even when an endpoint is configured'));
+  command.addOption(sandboxOption());
   followFlags(command);
   examples(command, [
     'comfy-runpod run workflow.json --image photo.png',

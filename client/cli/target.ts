@@ -33,6 +33,8 @@ export interface Target {
   /** Where its jobs are written down. Jobs of the sandbox and of a ComfyUI that is driven directly cost nothing and end with the command. */
   readonly book: JobBook;
   readonly priceOf: (jobId: string) => number | undefined;
+  /** True where what every job costs is known. */
+  readonly priced: boolean;
   close(): Promise<void>;
 }
 
@@ -51,8 +53,12 @@ export async function openTarget(flags: TargetFlags, context: CommandContext): P
   if (!flags.sandbox) {
     const config = context.config();
     if (config.kind === 'runpod') {
-      const { client, priceOf } = await openConfigured(config, { context, needs: flags.needs, facts: flags.facts });
-      return { kind: 'runpod', client, priceOf, book: await context.book(), close: () => client.close() };
+      const { client, priceOf, priced } = await openConfigured(config, {
+        context,
+        needs: flags.needs,
+        facts: flags.facts,
+      });
+      return { kind: 'runpod', client, priceOf, priced, book: await context.book(), close: () => client.close() };
     }
     context.note(
       'No RUNPOD_API_KEY and RUNPOD_ENDPOINT_ID: using the sandbox on this machine. Nothing is sent to a cloud.',
@@ -63,7 +69,7 @@ export async function openTarget(flags: TargetFlags, context: CommandContext): P
   return openSandbox({}, context);
 }
 
-const unpaid = { book: JobBook.none(), priceOf: () => undefined };
+const unpaid = { book: JobBook.none(), priceOf: () => undefined, priced: false };
 
 /** Starts the whole chain on this machine: RunPod emulator, worker, and the ComfyUI stand-in or the ComfyUI at `comfyUrl`. */
 export async function openSandbox(

@@ -13,6 +13,14 @@ import type { Target } from '../target.ts';
 /** Parsed flags. */
 export interface SubmitFlags {
   readonly image: readonly string[];
+  readonly mask?: readonly string[];
+  readonly video?: readonly string[];
+  readonly audio?: readonly string[];
+  readonly prompt?: string;
+  readonly negative?: string;
+  readonly seed?: string;
+  /** `NODE.input=value`. */
+  readonly set?: readonly string[];
   readonly debug?: boolean;
   readonly metadata?: 'strip' | 'keep';
   readonly timeout?: string;
@@ -62,6 +70,8 @@ export function objectInfoOption(): Option {
 export interface FlaggedJob {
   readonly input: JobInputWire;
   readonly options: Pick<ClientSubmitOptions, 'route' | 'policy'>;
+  /** Seeds that were chosen, by `NODE.input`. */
+  readonly seeds: Readonly<Record<string, number>>;
 }
 
 /** Builds the job from the flags. Throws coded errors; nothing is sent. */
@@ -90,7 +100,7 @@ export async function prepareFromFlags(
     ...(executionMs !== undefined && { executionMs }),
   });
   noteLoaded(loaded, context);
-  return { input, options: { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) } };
+  return { input, seeds: {}, options: { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) } };
 }
 
 /** Builds the job from the flags and submits it. Nothing is sent when anything is wrong. */

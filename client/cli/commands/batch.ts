@@ -1,0 +1,289 @@
+/** `batch`: one workflow with many values, from a file of items and a grid; resumable, within a budget, with a contact sheet. */
+import { createReadStream } from 'node:fs';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { ComfyRunpodError, exitCodes, isComfyRunpodError, limits } from '../../../shared/index.ts';
+import { BatchState, batchKey } from '../../batch/batch-state.ts';
+import { gridCombinations, parseGridAxis } from '../../batch/grid.ts';
+import { type BatchItem, combineItems, isKey, readItems } from '../../batch/read-items.ts';
+import { type ItemOutcome, runBatch } from '../../batch/run-batch.ts';
+import { contentHash } from '../../ledger/content-hash.ts';
+import { isFetchable, saveArtifacts } from '../../saving/save-artifacts.ts';
+import type { CommandContext } from '../command-context.ts';
+import { errorDocument, errorText } from '../render/error-text.ts';
+import { shownPath } from '../render/result-text.ts';
+import { openTarget, type Target } from '../target.ts';
+import { oneLine } from '../terminal-text.ts';
+import { parseNeeds } from './profiles.ts';
+import { comfyFolders, explainSandbox, type RunFlags } from './run.ts';
+import { prepareFromFlags, type SubmitFlags } from './submit-flags.ts';
+
+/** Parsed flags of `batch`: those of `run`, and its own. */
+export interface BatchFlags extends RunFlags {
+  readonly grid: readonly string[];
+  readonly items?: string;
+  readonly concurrency: string;
+  readonly maxCost?: string;
+  readonly retryFailed?: boolean;
+  readonly sheet?: boolean;
+}
+
+/** Items at once that one endpoint can be fed with; RunPod queues what its workers can't take. */
+const maxConcurrency = 200;
+const captionLines = 6;
+
+/** Runs a batch. Answers with 0 when every item is done, else with the exit code of the first failure. */
+export async function batchCommand(workflow: string, flags: BatchFlags, context: CommandContext): Promise<number> {
+  const items = await itemsOf(flags, context);
+  const concurrency = wholeNumber(flags.concurrency, '--concurrency', maxConcurrency);
+  const folder = resolve(context.io.folder, flags.out);
+  const { sandbox, comfyUrl } = flags;
+  const target = await openTarget(
+    {
+      folders: comfyFolders(flags, context.io.folder),
+      facts: { command: 'batch', outFolder: folder, batch: folder },
+      ...(sandbox && { sandbox }),
+      ...(comfyUrl !== undefined && { comfyUrl }),
+      ...(flags.needs !== undefined && { needs: parseNeeds(flags.needs) }),
+    },
+    context,
+  );
+  const leave = new AbortController();
+  const unsubscribe = context.io.onInterrupt(() => {
+    context.note('Leaving: jobs that run go on at the endpoint; the same command follows them.');
+    leave.abort(new ComfyRunpodError('JOB_CANCELLED', 'Left.'));
+  });
+  try {
+    await using state = await BatchState.open(folder);
+    const outcomes = await render(
+      workflow,
+      { flags, items, concurrency, folder, target, state, signal: leave.signal },
+      context,
+    );
+    await drawSheet(outcomes, folder, flags, context);
+    return report(outcomes, leave.signal.aborted, context);
+  } finally {
+    unsubscribe();
+    await target.close();
+  }
+}
+
+async function itemsOf(flags: BatchFlags, context: CommandContext): Promise<BatchItem[]> {
+  const axes = flags.grid.map(parseGridAxis);
+  const strange = axes.find(({ key }) => !isKey(key));
+  if (strange) {
+    throw new ComfyRunpodError(
+      'USAGE',
+      `--grid ${strange.key.slice(0, 60)} is neither the name of a flag nor NODE.input.`,
+    );
+  }
+  const { items } = flags;
+  if (items === undefined && axes.length === 0) {
+    throw new ComfyRunpodError('USAGE', 'A batch needs --items FILE, --grid NAME=VALUES, or both.');
+  }
+  const rows = items === undefined ? [new Map<string, readonly string[]>()] : readItems(await itemText(items, context));
+  return combineItems(rows, gridCombinations(axes));
+}
+
+async function itemText(path: string, context: CommandContext): Promise<string> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  const source = path === '-' ? context.io.stdin : createReadStream(resolve(context.io.folder, path));
+  if (source === undefined) throw new ComfyRunpodError('USAGE', 'There is nothing to read the items from.');
+  try {
+    for await (const piece of source) {
+      const bytes = Buffer.from(piece);
+      size += bytes.byteLength;
+      if (size > limits.comfyAnswerBytes) throw new ComfyRunpodError('USAGE', 'The file of items is too large.');
+      pieces.push(bytes);
+    }
+  } catch (error) {
+    if (isComfyRunpodError(error)) throw error;
+    throw new ComfyRunpodError('FILE_NOT_FOUND', 'The file of items can not be read.', { cause: error });
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+function wholeNumber(text: string, name: string, max: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= max) return value;
+  throw new ComfyRunpodError('USAGE', `${name} takes a whole number from 1 to ${max}.`);
+}
+
+interface Rendering {
+  readonly flags: BatchFlags;
+  readonly items: readonly BatchItem[];
+  readonly concurrency: number;
+  readonly folder: string;
+  readonly target: Target;
+  readonly state: BatchState;
+  readonly signal: AbortSignal;
+}
+
+async function render(workflow: string, batch: Rendering, context: CommandContext): Promise<ItemOutcome[]> {
+  const { flags, items, concurrency, folder, target, state, signal } = batch;
+  // Everything that is wrong with the first item is wrong before anything is paid: it is prepared ahead.
+  const first = items[0];
+  const sample = first && (await prepareFromFlags(workflow, flagsOf(flags, first), target, context, signal));
+  const quiet = { ...context, note: () => undefined };
+  const source = contentHash(await readFile(resolve(context.io.folder, workflow), 'base64').catch(() => workflow));
+  const budget = budgetOf(flags, target, sample && contentHash(sample.input.workflow));
+  let done = 0;
+  return runBatch({
+    items,
+    client: target.client,
+    state,
+    concurrency,
+    signal,
+    submit: sample?.options ?? {},
+    retryFailed: flags.retryFailed === true,
+    ...(budget && { budget }),
+    keyOf: (item) => batchKey([source, [...flagsOf(flags, item).image], [...item.values], flags.metadata]),
+    prepare: async (item, seeds) => {
+      const { input, seeds: chosen } = await prepareFromFlags(
+        workflow,
+        flagsOf(flags, item, seeds),
+        target,
+        quiet,
+        signal,
+      );
+      return { input, seeds: chosen };
+    },
+    save: async (item, result) => {
+      const artifacts = result.envelope.artifacts.filter(isFetchable).map((artifact) => ({
+        ...artifact,
+        // Flat, and told apart by the item: a batch is looked through as one folder.
+        name: `${item.name}_${artifact.name}`,
+        subfolder: '',
+      }));
+      const files = await saveArtifacts(artifacts, { folder });
+      target.book.known(result.jobId).saved(files);
+      return files;
+    },
+    ended: (result) => target.book.known(result.jobId).ended(result, target.priceOf(result.jobId)),
+    onOutcome: (outcome) => {
+      done += 1;
+      const text = outcomeText(outcome, context);
+      context.note(`[${done}/${items.length}] ${text}`);
+      context.emit({ type: 'item', ...outcomeDocument(outcome) });
+    },
+  });
+}
+
+/** The flags of one item: those of the command, what the item says in their place, and the seeds that an earlier call chose. */
+function flagsOf(flags: BatchFlags, { values }: BatchItem, seeds?: Readonly<Record<string, number>>): SubmitFlags {
+  const one = (key: string) => values.get(key)?.[0];
+  const list = (key: 'image' | 'mask' | 'video' | 'audio') => values.get(key) ?? flags[key] ?? [];
+  const set = [...values].filter(([key]) => key.includes('.')).map(([key, [value = '']]) => `${key}=${value}`);
+  const kept = Object.entries(seeds ?? {}).map(([key, value]) => `${key}=${value}`);
+  const prompt = one('prompt') ?? flags.prompt;
+  const negative = one('negative') ?? flags.negative;
+  const seed = kept.length > 0 ? undefined : (one('seed') ?? flags.seed);
+  const { seed: _seed, ...rest } = flags;
+  return {
+    ...rest,
+    image: list('image'),
+    mask: list('mask'),
+    video: list('video'),
+    audio: list('audio'),
+    set: [...(flags.set ?? []), ...set, ...kept],
+    ...(prompt !== undefined && { prompt }),
+    ...(negative !== undefined && { negative }),
+    ...(seed !== undefined && { seed }),
+  };
+}
+
+function budgetOf(flags: BatchFlags, target: Target, workflowHash: string | undefined) {
+  if (flags.maxCost === undefined) return undefined;
+  const maxCost = Number(flags.maxCost);
+  if (!/^\d*\.?\d+$/.test(flags.maxCost) || maxCost <= 0) {
+    throw new ComfyRunpodError('USAGE', '--max-cost takes an amount of US dollars, such as 2.50.');
+  }
+  if (target.kind !== 'runpod') return undefined;
+  if (!target.priced) {
+    throw new ComfyRunpodError('USAGE', '--max-cost needs to know what the endpoint costs.', {
+      nextStep: 'Set COMFY_RUNPOD_PRICE (US dollars per second), or `price` or `gpu` in the profile.',
+    });
+  }
+  const past = target.book.attempt((ledger) => ledger.list({ states: ['saved'], limit: 200 }));
+  const same = past?.filter((row) => row.workflowHash === workflowHash && row.cost !== undefined) ?? [];
+  const expectedCost = same[0]?.cost;
+  return { maxCost, ...(expectedCost !== undefined && { expectedCost }) };
+}
+
+function valuesText(outcome: ItemOutcome): string[] {
+  const varied = [...outcome.item.values].map(([key, values]) => `${key} ${values.join(', ')}`);
+  const seeds = Object.entries(outcome.seeds)
+    .filter(([key]) => !outcome.item.values.has('seed') && !outcome.item.values.has(key))
+    .map(([key, value]) => `${key} ${value}`);
+  return [...varied, ...seeds];
+}
+
+function outcomeText(outcome: ItemOutcome, context: CommandContext): string {
+  const { item, state, files, executionMs, cost, error } = outcome;
+  const values = valuesText(outcome).join('; ');
+  const facts = [
+    state === 'failed' && error ? `failed: ${error.code}: ${error.message}` : state,
+    files[0] === undefined ? undefined : shownPath(files[0], context.io.folder),
+    files.length > 1 ? `and ${files.length - 1} more` : undefined,
+    executionMs === undefined ? undefined : `${(executionMs / 1_000).toFixed(1)} s`,
+    cost === undefined ? undefined : `$${cost.toFixed(5)}`,
+  ];
+  return oneLine(`${item.name} (${values}): ${facts.filter((fact) => fact !== undefined).join(', ')}`, 300);
+}
+
+function outcomeDocument({ item, error, files, ...outcome }: ItemOutcome): object {
+  return {
+    item: item.name,
+    values: Object.fromEntries(
+      [...item.values].map(([key, values]) => [key, values.length === 1 ? values[0] : values]),
+    ),
+    ...outcome,
+    files: files.map((path) => ({ path })),
+    ...(error && { error: errorDocument(error) }),
+  };
+}
+
+/** Draws the sheet of everything that is done, of earlier calls too. Its own file is the only one that a batch writes again. */
+async function drawSheet(
+  outcomes: readonly ItemOutcome[],
+  folder: string,
+  flags: BatchFlags,
+  context: CommandContext,
+): Promise<void> {
+  const started = outcomes.filter(({ state }) => state !== 'unstarted');
+  if (flags.sheet === false || !started.some(({ files }) => files.length > 0)) return;
+  const { contactSheet } = await import('../../batch/contact-sheet.ts');
+  const cells = started.flatMap((outcome) => {
+    const caption = (outcome.state === 'failed' ? ['failed', ...valuesText(outcome)] : valuesText(outcome))
+      .slice(0, captionLines)
+      .map((text) => oneLine(text, 200));
+    const pictures = outcome.files.length > 0 ? outcome.files : [undefined];
+    return pictures.map((path) => ({ caption, ...(path !== undefined && { path }) }));
+  });
+  const path = join(folder, 'contact-sheet.png');
+  const temporary = `${path}.${process.pid}.part`;
+  await writeFile(temporary, await contactSheet(cells), { mode: 0o600 });
+  await rename(temporary, path);
+  context.note(`sheet     ${shownPath(path, context.io.folder)}`);
+}
+
+function report(outcomes: readonly ItemOutcome[], left: boolean, context: CommandContext): number {
+  const failed = outcomes.filter(({ state }) => state === 'failed');
+  const unstarted = outcomes.filter(({ state }) => state === 'unstarted');
+  const cost = outcomes.reduce((sum, one) => sum + (one.cost ?? 0), 0);
+  const files = outcomes.flatMap((outcome) => outcome.files);
+  context.print(files.map((path) => `${shownPath(path, context.io.folder)}\n`).join(''), {
+    ok: failed.length + unstarted.length === 0,
+    items: outcomes.map(outcomeDocument),
+    cost,
+  });
+  const done = outcomes.length - failed.length - unstarted.length;
+  const price = cost > 0 ? `, about $${cost.toFixed(4)}` : '';
+  context.note(`${done} done, ${failed.length} failed, ${unstarted.length} not started${price}`);
+  if (left) return exitCodes.interrupted;
+  const error = (failed[0] ?? unstarted[0])?.error;
+  if (error === undefined) return unstarted.length > 0 ? exitCodes.interrupted : exitCodes.success;
+  if (!context.json) context.io.stderr.write(errorText(explainSandbox(error), context.paint));
+  return error.policy.exitCode;
+}

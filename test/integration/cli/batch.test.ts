@@ -1,0 +1,140 @@
+// `batch` through the command line, against the whole chain: emulator, worker, ComfyUI stand-in.
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { exitCodes } from '../../../shared/index.ts';
+import { runCommandLine, startCommand, useFolder } from '../../support/client-bench.ts';
+import { afterThisTest, until } from '../../support/runpod-emulator.ts';
+import { startWholeStack } from '../../support/whole-stack.ts';
+
+const workflow = {
+  '1': { class_type: 'LoadImage', inputs: { image: 'in.png' } },
+  '2': { class_type: 'SandboxSleep', inputs: { steps: 1, step_ms: 5, value: ['1', 0], label: '' } },
+  '3': { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 'out' } },
+};
+const colours = ['#ff0000', '#00ff00', '#0000ff', '#ffff00'];
+
+/** A folder with a workflow and coloured pictures, an endpoint, and a ledger folder that outlives a command. */
+async function useBatch(options: { readonly price?: string } = {}) {
+  const folder = await useFolder();
+  const data = await useFolder();
+  const stack = await startWholeStack({ workers: 1, quiet: true });
+  afterThisTest(() => stack.close());
+  await writeFile(join(folder, 'w.json'), JSON.stringify(workflow));
+  for (const [index, background] of colours.entries()) {
+    await sharp({ create: { width: 24, height: 16, channels: 3, background } })
+      .png()
+      .toFile(join(folder, `${index}.png`));
+  }
+  const environment = {
+    ...stack.emulator.clientEnvironment({ endpointId: 'ep1' }),
+    COMFY_RUNPOD_DATA_DIR: data,
+    ...(options.price !== undefined && { COMFY_RUNPOD_PRICE: options.price }),
+  };
+  const rendered = () => stack.comfy[0]?.inspect.accepted().length ?? 0;
+  return { folder, world: { folder, environment }, stack, rendered };
+}
+
+const pixel = async (path: string) => [...(await sharp(path).removeAlpha().raw().toBuffer()).subarray(0, 3)];
+
+describe('a batch', () => {
+  it('renders every item once, names the results by item, and draws them on one sheet', async () => {
+    const { folder, world, rendered } = await useBatch();
+    const items = colours.map((_, index) =>
+      JSON.stringify({ image: `${index}.png`, ...(index === 1 && { name: 'green' }) }),
+    );
+    await writeFile(join(folder, 'items.jsonl'), items.join('\n'));
+    const outcome = await runCommandLine(
+      ['batch', 'w.json', '--items', 'items.jsonl', '--out', 'made', '--json'],
+      world,
+    );
+    expect(outcome).toMatchObject({ exitCode: 0 });
+    const document = JSON.parse(outcome.stdout) as {
+      ok: boolean;
+      items: { item: string; files: { path: string }[] }[];
+    };
+    expect(document.items.map(({ item }) => item)).toEqual(['0001', 'green', '0003', '0004']);
+    const pixels = await Promise.all(document.items.map(({ files }) => pixel(files[0]?.path ?? '')));
+    expect(pixels).toEqual([
+      [255, 0, 0],
+      [0, 255, 0],
+      [0, 0, 255],
+      [255, 255, 0],
+    ]);
+    expect(rendered()).toBe(4);
+    expect((await readdir(join(folder, 'made'))).toSorted()).toEqual([
+      '0001_out_00001_.png',
+      '0003_out_00001_.png',
+      '0004_out_00001_.png',
+      'batch.jsonl',
+      'contact-sheet.png',
+      'green_out_00001_.png',
+    ]);
+    const sheet = await sharp(join(folder, 'made/contact-sheet.png')).stats();
+    expect(sheet.channels[0]?.min).toBe(0);
+    expect(await readFile(join(folder, 'made/batch.jsonl'), 'utf8')).not.toContain('.png"]');
+  }, 60_000);
+
+  it('an item that fails stops no other, and the command says which and why', async () => {
+    const { folder, world, rendered } = await useBatch();
+    await writeFile(join(folder, 'items.csv'), 'name,image\na,0.png\nb,missing.png\nc,2.png\n');
+    const argv = ['batch', 'w.json', '--items', 'items.csv', '--out', 'made'];
+    const outcome = await runCommandLine(argv, world);
+    expect(outcome.exitCode).toBe(exitCodes.input);
+    expect(outcome.stderr).toMatch(/b \(image missing\.png\): failed: FILE_NOT_FOUND/);
+    expect(outcome.stderr).toContain('2 done, 1 failed, 0 not started');
+    expect(outcome.stdout.trim().split('\n')).toHaveLength(2);
+    expect(rendered()).toBe(2);
+    // The same command again renders nothing; with the file there and --retry-failed only the one that failed.
+    await runCommandLine(argv, world);
+    expect(rendered()).toBe(2);
+    await writeFile(join(folder, 'missing.png'), await readFile(join(folder, '1.png')));
+    const again = await runCommandLine([...argv, '--retry-failed'], world);
+    expect(again.exitCode).toBe(0);
+    expect(rendered()).toBe(3);
+  }, 60_000);
+
+  it('left in the middle, the same command follows what runs and renders the rest once', async () => {
+    const { folder, world, rendered } = await useBatch();
+    await writeFile(join(folder, 'items.csv'), `image\n${colours.map((_, index) => `${index}.png`).join('\n')}\n`);
+    const argv = ['batch', 'w.json', '--items', 'items.csv', '--out', 'made', '--concurrency', '1'];
+    const first = startCommand(argv, world);
+    await until(() => first.stderr().includes('[1/4]'));
+    first.press();
+    expect(await first.exitCode).toBe(exitCodes.interrupted);
+    const second = await runCommandLine(argv, world);
+    expect(second.exitCode).toBe(0);
+    expect(rendered()).toBe(4);
+    const made = (await readdir(join(folder, 'made'))).filter((name) => /^\d{4}_/.test(name));
+    expect(made).toHaveLength(4);
+  }, 60_000);
+
+  it('a picture that several items share is sent once', async () => {
+    const { folder, world, stack } = await useBatch();
+    const photo = join(import.meta.dirname, '../../../examples/picture.png');
+    await writeFile(join(folder, 'items.csv'), 'name\na\nb\nc\n');
+    const argv = ['batch', 'w.json', photo, '--items', 'items.csv', '--out', 'made', '--concurrency', '1'];
+    expect(await runCommandLine(argv, world)).toMatchObject({ exitCode: 0 });
+    const submits = stack.emulator.inspect.requestsSeen('run');
+    expect(submits).toHaveLength(3);
+    const sizes = submits.map((request) => request.bodyBytes);
+    expect(sizes[1]).toBeLessThan((sizes[0] ?? 0) / 10);
+    expect(sizes[2]).toBe(sizes[1]);
+  }, 60_000);
+
+  it('nothing is started that could exceed --max-cost, and an unknown price is asked for', async () => {
+    const { folder, world, rendered } = await useBatch({ price: '1' });
+    await writeFile(join(folder, 'items.csv'), `image\n${colours.map((_, index) => `${index}.png`).join('\n')}\n`);
+    const argv = ['batch', 'w.json', '--items', 'items.csv', '--out', 'made', '--max-cost', '0.000001'];
+    const outcome = await runCommandLine(argv, world);
+    // One item alone shows what an item costs: after it nothing fits.
+    expect(rendered()).toBe(1);
+    expect(outcome.stderr).toContain('1 done, 0 failed, 3 not started');
+    expect(outcome.stderr).toContain('BUDGET_EXHAUSTED');
+    const { COMFY_RUNPOD_PRICE: _price, ...unpriced } = world.environment;
+    const unknown = await runCommandLine(argv, { ...world, environment: unpriced });
+    expect(unknown.exitCode).toBe(exitCodes.usage);
+    expect(unknown.stderr).toContain('COMFY_RUNPOD_PRICE');
+  }, 60_000);
+});
