@@ -46,6 +46,8 @@ const optionsSchema = z.strictObject({
   attempts: z.int().min(1).optional(),
   /** How long a wait that has reached RunPod once bears with a dead network, milliseconds. Default 120 000. */
   outagePatienceMs: z.number().min(0).optional(),
+  /** Folder in which the processes of this machine count their calls together, so that RunPod's limits hold for all. Default: each for itself. */
+  callsFolder: z.string().min(1).optional(),
   /** Replaces RunPod's API; then key, endpoint and address are not needed. */
   transport: transportSchema.optional(),
   /** Closes the client when aborted. */
@@ -143,7 +145,7 @@ export function createClient(options: ClientOptions): Client {
 }
 
 function runpodTransport(settings: z.output<typeof optionsSchema>): Transport {
-  const { apiKey, endpointId, attempts, outagePatienceMs } = settings;
+  const { apiKey, endpointId, attempts, outagePatienceMs, callsFolder } = settings;
   if (apiKey === undefined) throw new ComfyRunpodError('CONFIG_MISSING', 'The client has no apiKey (RUNPOD_API_KEY).');
   if (endpointId === undefined) {
     throw new ComfyRunpodError('CONFIG_MISSING', 'The client has no endpointId (RUNPOD_ENDPOINT_ID).');
@@ -156,5 +158,6 @@ function runpodTransport(settings: z.output<typeof optionsSchema>): Transport {
     pollIntervalMs: settings.pollIntervalMs,
     ...(attempts !== undefined && { attempts }),
     ...(outagePatienceMs !== undefined && { outagePatienceMs }),
+    callsFolder,
   });
 }

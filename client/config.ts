@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { type ClientEnvironment, ComfyRunpodError, clientVariables, readEnvironment } from '../shared/index.ts';
 import type { ClientOptions } from './client.ts';
+import { userDataFolder } from './ledger/data-folder.ts';
 import type { Profile } from './profiles/profile-file.ts';
 
 /** Variables by name. */
@@ -66,6 +67,7 @@ export function readProfileConfig(environment: Environment, profiles: readonly P
       requestTimeoutMs: values.RUNPOD_REQUEST_TIMEOUT,
       pollIntervalMs: values.RUNPOD_POLL_INTERVAL,
       maxPollDurationMs: values.RUNPOD_MAX_POLL_DURATION,
+      callsFolder: userDataFolder(environment),
     };
     return { profile, options };
   });
@@ -95,6 +97,7 @@ export function readClientConfig(environment: Environment): ClientConfig {
       requestTimeoutMs: values.RUNPOD_REQUEST_TIMEOUT,
       pollIntervalMs: values.RUNPOD_POLL_INTERVAL,
       maxPollDurationMs: values.RUNPOD_MAX_POLL_DURATION,
+      callsFolder: userDataFolder(environment),
     },
   };
 }

@@ -74,7 +74,7 @@ export const clientVariables = {
     seconds(86_400, { min: 1, max: 604_800 }),
   ),
   COMFY_RUNPOD_DATA_DIR: variable(
-    'Folder of the ledger: the file that knows every job that was sent.',
+    'Folder of the ledger, the file that knows every job that was sent, and of the count of calls that processes share.',
     "`comfy-runpod` in the user's data folder",
     text,
   ),

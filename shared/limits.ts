@@ -22,6 +22,10 @@ export const limits = {
   streamAnswerBytes: 384 * MiB,
   /** Largest answer that the client reads from RunPod: a 20 MiB result inside its job view, with room. */
   publicAnswerBytes: 32 * MiB,
+  /** Calls of one endpoint in any {@link callWindowMs}, all operations and all clients of this machine together, and of the rarer ones (§1.12). */
+  callsPerWindow: 2_000,
+  callsPerWindowOf: { run: 1_000, cancel: 100, 'purge-queue': 2 },
+  callWindowMs: 10_000,
   /** Largest answer of job-take: a 20 MiB job with room. */
   jobTakeAnswerBytes: 32 * MiB,
   /** Largest JSON answer read from ComfyUI; `/object_info` is 2-20 MB (ComfyUI protocol notes §1.10). */

@@ -110,5 +110,6 @@ function waitOf({ maxPollDurationMs }: ClientOptions): Pick<ClientOptions, 'maxP
 
 function transportOf(options: ClientOptions) {
   const { apiKey = '', endpointId = '', baseUrl = '', requestTimeoutMs = 30_000, pollIntervalMs = 3_000 } = options;
-  return createRunpodTransport({ apiKey, endpointId, baseUrl, requestTimeoutMs, pollIntervalMs });
+  const { callsFolder } = options;
+  return createRunpodTransport({ apiKey, endpointId, baseUrl, requestTimeoutMs, pollIntervalMs, callsFolder });
 }

@@ -10,6 +10,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import { ComfyRunpodError } from '../../shared/index.ts';
 import { type LedgerFile, type LedgerRow, type LedgerState, readLedgerRow } from './ledger-row.ts';
 import { migrateLedger } from './ledger-schema.ts';
+import { loadSqlite } from './load-sqlite.ts';
 import { isProcessAlive } from './process-alive.ts';
 
 /** File name inside the data folder. */
@@ -56,19 +57,6 @@ export interface PastRun {
 const busyMs = 10_000;
 /** How long a doubtful submit is taken up again: RunPod drops a job after a day (`ttl`, RunPod protocol notes §1.4). */
 const doubtMs = 86_400_000;
-
-/** Opens SQLite without the warning that it is experimental; everything else that Node has to say is still said. */
-async function loadSqlite(): Promise<typeof import('node:sqlite')> {
-  const { emitWarning } = process;
-  process.emitWarning = ((warning: string | Error, ...rest: never[]) => {
-    if (!String(warning).includes('SQLite')) emitWarning.call(process, warning, ...rest);
-  }) as typeof process.emitWarning;
-  try {
-    return await import('node:sqlite');
-  } finally {
-    process.emitWarning = emitWarning;
-  }
-}
 
 /** The file and everything that is asked of it. */
 export class Ledger implements Disposable {

@@ -15,6 +15,7 @@ import {
 import { measureBody } from '../../submit/measure-body.ts';
 import { abortableIterable } from '../abortable-iterable.ts';
 import type { Transport } from '../transport.ts';
+import { CallWindow } from './call-window.ts';
 import { followJob } from './follow-job.ts';
 import { HttpChannel } from './http-channel.ts';
 import type { Operation } from './http-status-error.ts';
@@ -38,6 +39,8 @@ export interface RunpodTransportOptions {
   readonly attempts?: number;
   /** How long a wait that has already reached RunPod once bears with a dead network. Default 120 000. */
   readonly outagePatienceMs?: number;
+  /** Folder in which the processes of this machine count their calls together, so that RunPod's limits hold for all of them. Default: each for itself. */
+  readonly callsFolder?: string | undefined;
 }
 
 /** Time for the repeats of one request whose caller stands by. */
@@ -52,10 +55,9 @@ function drainedNothing(error: ComfyRunpodError): boolean {
 export function createRunpodTransport(options: RunpodTransportOptions): Transport {
   const { requestTimeoutMs, pollIntervalMs, attempts = 4, outagePatienceMs = 120_000 } = options;
   const sdk = createSdkEndpoint(options);
-  const channel = new HttpChannel({
-    endpointUrl: `${options.baseUrl}/${encodeURIComponent(options.endpointId)}`,
-    apiKey: options.apiKey,
-  });
+  const endpointUrl = `${options.baseUrl}/${encodeURIComponent(options.endpointId)}`;
+  const channel = new HttpChannel({ endpointUrl, apiKey: options.apiKey });
+  const window = new CallWindow(endpointUrl, { folder: options.callsFolder });
   const closing = new AbortController();
   let reached = false;
 
@@ -74,10 +76,11 @@ export function createRunpodTransport(options: RunpodTransportOptions): Transpor
     signal: AbortSignal | undefined,
   ): Promise<T> =>
     withRetries(
-      (attempt) =>
-        guardedCall(call, { operation, host: channel.host, timeoutMs: requestTimeoutMs, schema, signal, attempt }).then(
-          note,
-        ),
+      async (attempt) => {
+        await window.take(operation, signal);
+        const guard = { operation, host: channel.host, timeoutMs: requestTimeoutMs, schema, signal, attempt };
+        return note(await guardedCall(call, guard));
+      },
       { attempts, patienceMs: requestPatienceMs, signal },
     );
 
@@ -91,10 +94,11 @@ export function createRunpodTransport(options: RunpodTransportOptions): Transpor
     mayRepeat = isRepeatable,
   ) =>
     withRetries(
-      (attempt) =>
-        channel
-          .json({ operation, method: 'GET', path, timeoutMs: requestTimeoutMs + holdMs, signal, attempt }, schema)
-          .then(note),
+      async (attempt) => {
+        await window.take(operation, signal);
+        const timeoutMs = requestTimeoutMs + holdMs;
+        return note(await channel.json({ operation, method: 'GET', path, timeoutMs, signal, attempt }, schema));
+      },
       reached
         ? { attempts: Number.POSITIVE_INFINITY, patienceMs: outagePatienceMs, signal }
         : { attempts, patienceMs: requestPatienceMs, signal },
@@ -113,7 +117,7 @@ export function createRunpodTransport(options: RunpodTransportOptions): Transpor
         await submitJob(
           submission,
           bytes,
-          { sdk, channel, requestTimeoutMs, attempts, patienceMs: requestPatienceMs, abandon },
+          { sdk, channel, window, requestTimeoutMs, attempts, patienceMs: requestPatienceMs, abandon },
           { ...submitOptions, signal: link(submitOptions.signal) },
         ),
       );
@@ -162,6 +166,7 @@ export function createRunpodTransport(options: RunpodTransportOptions): Transpor
     bodyLimit: (route) => (route === 'run' ? limits.runBodyBytes : limits.runsyncBodyBytes),
     async close() {
       closing.abort(new ComfyRunpodError('JOB_CANCELLED', 'The client was closed.'));
+      window.close();
       await channel.close();
     },
     [Symbol.asyncDispose]: () => transport.close(),

@@ -12,6 +12,7 @@ import {
   type SubmitBody,
 } from '../../../shared/index.ts';
 import type { Submission, SubmitOptions } from '../transport.ts';
+import type { CallWindow } from './call-window.ts';
 import type { HttpChannel } from './http-channel.ts';
 import { provesNotSent } from './network-error.ts';
 import { withRetries } from './request-retry.ts';
@@ -21,6 +22,8 @@ import { guardedCall, type SdkEndpoint } from './sdk-calls.ts';
 export interface SubmitPorts {
   readonly sdk: SdkEndpoint;
   readonly channel: HttpChannel;
+  /** Asked before every attempt. */
+  readonly window: CallWindow;
   readonly requestTimeoutMs: number;
   readonly attempts: number;
   readonly patienceMs: number;
@@ -58,6 +61,7 @@ export async function submitJob(
   const send = route === 'run' ? sendRun : sendRunsync;
   return withRetries(
     async (attempt) => {
+      await ports.window.take(route, options.signal);
       try {
         return await send({ submission, bytes, ports, options, timeoutMs, attempt });
       } catch (error) {
