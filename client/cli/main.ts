@@ -2,7 +2,7 @@
  * The command line as a function: arguments and a world in, an exit code out. bin.ts gives it the real process. It never throws: every failure
  * becomes one message with a code and a next step, and the exit code of that code's row.
  */
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { ComfyRunpodError, exitCodes, toComfyRunpodError } from '../../shared/index.ts';
 import { createContext } from './command-context.ts';
 import type { CliIo } from './io.ts';
@@ -30,7 +30,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
       complaint += text;
     },
   };
-  for (const command of [program, ...program.commands]) command.exitOverride().configureOutput(output);
+  for (const command of [program, ...allBelow(program)]) command.exitOverride().configureOutput(output);
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
@@ -65,4 +65,9 @@ function usageError(error: CommanderError, complaint: string): ComfyRunpodError 
     .trim();
   const text = sentence.charAt(0).toUpperCase() + sentence.slice(1);
   return new ComfyRunpodError('USAGE', /[.?)]$/.test(text) ? text : `${text}.`);
+}
+
+/** Commands of commands, too. */
+function allBelow(command: Command): Command[] {
+  return command.commands.flatMap((below) => [below, ...allBelow(below)]);
 }

@@ -14,6 +14,7 @@ import {
   waitCommand,
 } from './commands/endpoint-commands.ts';
 import { addLedgerCommands } from './commands/ledger-flags.ts';
+import { addModelsCommands } from './commands/models-commands.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
 import { addSubmitFlags, type SubmitFlags } from './commands/submit-flags.ts';
 import { addProfileFlag, addTerminalCommands } from './commands/terminal-commands.ts';
@@ -89,6 +90,7 @@ export function createProgram(carry: Carry): Command {
     command.addOption(sandboxOption());
     followFlags(command);
   });
+  addModelsCommands(program, carry);
   addLedgerCommands(program, carry);
   addTerminalCommands(program, carry);
   addProfileFlag(program);

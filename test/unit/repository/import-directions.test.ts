@@ -35,7 +35,12 @@ const folders = ['shared', 'worker', 'client', 'sandbox'] as const;
 const files = (await Promise.all(folders.map(sourceFiles))).flat();
 
 /** The files that join the client's command line with the worker and the sandbox. */
-const crossings = new Set(['client/cli/local-stack.ts', 'client/cli/commands/dev.ts', 'client/cli/commands/worker.ts']);
+const crossings = new Set([
+  'client/cli/local-stack.ts',
+  'client/cli/model-files.ts',
+  'client/cli/commands/dev.ts',
+  'client/cli/commands/worker.ts',
+]);
 
 const allowed: Readonly<Record<(typeof folders)[number], readonly string[]>> = {
   shared: ['shared'],
