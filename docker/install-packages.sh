@@ -5,6 +5,8 @@ export DEBIAN_FRONTEND=noninteractive
 for folder in doc man info locale lintian; do echo "path-exclude /usr/share/$folder/*"; done >/etc/dpkg/dpkg.cfg.d/comfy-runpod
 echo 'path-include /usr/share/doc/*/copyright' >>/etc/dpkg/dpkg.cfg.d/comfy-runpod
 apt-get update -qq
+# Debian 13: an SSH server wants systemd, or the one small part of it that makes its user.
+if apt-cache depends openssh-server | grep -q systemd-standalone-sysusers; then set -- "$@" systemd-standalone-sysusers; fi
 apt-get install -y -qq --no-install-recommends "$@"
 # sshd makes its host keys at its first start: keys in an image would be everybody's.
 rm -f /etc/ssh/ssh_host_*
