@@ -15,7 +15,8 @@ export const bootStages = {
   comfyui: 'ComfyUI is started and answers.',
   ssh: 'The SSH server is set up and listens.',
   api: 'The local API listens (SERVE_API_LOCALLY).',
-  warmup: 'Models are read into memory and the warm-up workflow runs. A failure here stops nothing.',
+  readahead: 'Models are read into memory (WARM_MODELS). A failure here stops nothing.',
+  warmup: 'The warm-up workflow runs (WARMUP_WORKFLOW). A failure here stops nothing.',
 } as const;
 
 /** Name of a stage. */

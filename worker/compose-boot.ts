@@ -60,7 +60,7 @@ export function bootModels({ config, boot, signal }: BootParts, models: WorkerMo
 }
 
 async function warmModels({ boot, signal }: Pick<BootParts, 'boot' | 'signal'>, models: WorkerModels): Promise<void> {
-  await boot.stage('warmup', async (note) => {
+  await boot.stage('readahead', async (note) => {
     const { warmFiles } = await import('./models/index.ts');
     const files = models.states.flatMap(({ path, where }) =>
       path === undefined || where === 'downloaded' ? [] : [path],
