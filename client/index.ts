@@ -45,6 +45,7 @@ export { type Candidate, type JobNeeds, type Ranking, rankEndpoints } from './pr
 export { createRoutedTransport, type RoutedTransportOptions, type RouteMember } from './profiles/routed-transport.ts';
 export { decodeArtifact } from './saving/decode-artifact.ts';
 export { isFetchable, type SavedFile, type SaveOptions, saveArtifacts } from './saving/save-artifacts.ts';
+export { type CheckOptions, checkWorkflow, refusalOf } from './submit/check-workflow.ts';
 export { type LoadedWorkflow, type LoadWorkflowOptions, loadWorkflow } from './submit/load-workflow.ts';
 export { type JobRequest, type PreparedJob, prepareJob } from './submit/prepare-job.ts';
 export { type RunHoldingOptions, runHolding } from './submit/run-holding.ts';

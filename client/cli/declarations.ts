@@ -23,20 +23,22 @@ export interface DeclarationFlags {
 /** What a function of this module may take of a command. */
 type Place = Pick<CommandContext, 'io' | 'environment' | 'config'>;
 
-/** Finds declarations at the first call and keeps them. `endpoint` false: the configured endpoint has no part in it. */
-export function declarationsFor(
-  flags: DeclarationFlags,
-  context: Place,
-  { endpoint = true }: { readonly endpoint?: boolean } = {},
-): () => Promise<Declarations> {
-  let found: Promise<Declarations> | undefined;
+/** By run of the command line, then by flags: a batch prepares many jobs, and asks once. */
+const found = new WeakMap<CommandContext['io'], Map<string, Promise<Declarations>>>();
+
+/** Finds declarations at the first call and keeps them for the run of the command. */
+export function declarationsFor(flags: DeclarationFlags, context: Place): () => Promise<Declarations> {
   return () => {
-    found ??= find(flags, context, endpoint);
-    return found;
+    const byFlags = found.get(context.io) ?? new Map<string, Promise<Declarations>>();
+    found.set(context.io, byFlags);
+    const key = JSON.stringify([flags.objectInfo, flags.comfyUrl]);
+    const known = byFlags.get(key) ?? find(flags, context);
+    byFlags.set(key, known);
+    return known;
   };
 }
 
-async function find(flags: DeclarationFlags, context: Place, endpoint: boolean): Promise<Declarations> {
+async function find(flags: DeclarationFlags, context: Place): Promise<Declarations> {
   const { objectInfo, comfyUrl } = flags;
   if (objectInfo !== undefined) {
     return /^https?:\/\//i.test(objectInfo)
@@ -44,7 +46,7 @@ async function find(flags: DeclarationFlags, context: Place, endpoint: boolean):
       : readDeclarationsFile(objectInfo, context.io.folder);
   }
   if (comfyUrl !== undefined) return fetchDeclarations(comfyUrl, { option: '--comfy-url' });
-  return (endpoint ? await keptOf(context) : undefined) ?? (await shippedDeclarations());
+  return (await keptOf(context)) ?? (await shippedDeclarations());
 }
 
 /** How the kept descriptions call an endpoint. */

@@ -1,9 +1,11 @@
 /** What a person names on a command line (a workflow or a picture that carries one, picture files) -> the job input of the contract. */
-import { contractVersion, type JobInputWire, type Workflow } from '../../shared/index.ts';
+import { contractVersion, isComfyRunpodError, type JobInputWire, type Workflow } from '../../shared/index.ts';
 import { namePictures } from '../files/name-pictures.ts';
 import { type PictureFile, readPicture } from '../files/read-picture.ts';
-import type { Declarations } from '../introspection/declarations.ts';
+import { type Declarations, shippedDeclarations } from '../introspection/declarations.ts';
 import { placePictures } from '../workflow/picture-inputs.ts';
+import type { ValidationAdvice } from '../workflow/validate/validation.ts';
+import { checkWorkflow, refusalOf } from './check-workflow.ts';
 import { type LoadedWorkflow, loadWorkflow } from './load-workflow.ts';
 import { splitPictureArgument } from './picture-argument.ts';
 
@@ -27,6 +29,10 @@ export interface JobRequest {
   readonly allowExisting: boolean;
   /** Largest body that can travel, bytes, or Infinity. */
   readonly bodyLimit: number;
+  /** Largest result that travels in one answer, bytes; for advice. */
+  readonly resultBytes?: number;
+  /** False: the workflow is sent without a check of what ComfyUI would refuse. */
+  readonly validate?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -35,6 +41,8 @@ export interface PreparedJob {
   readonly input: JobInputWire;
   /** The workflow before pictures were placed, and how it was come by. */
   readonly loaded: LoadedWorkflow;
+  /** What is worth knowing about the workflow as it is sent. */
+  readonly advice: readonly ValidationAdvice[];
 }
 
 /** Reads everything and builds the job input. Throws coded errors; nothing is sent. */
@@ -60,7 +68,24 @@ export async function prepareJob(request: JobRequest): Promise<PreparedJob> {
     asked.map(({ node }, index) => ({ name: names[index] ?? '', ...(node !== undefined && { node }) })),
     { allowExisting: request.allowExisting },
   );
-  return { input: jobInput(request, placed.workflow, files, names), loaded };
+  const advice = request.validate === false ? [] : await validated(placed.workflow, request);
+  return { input: jobInput(request, placed.workflow, files, names), loaded, advice };
+}
+
+/** Advice, or the error that ComfyUI would answer with. A ComfyUI that does not tell its classes is no reason not to ask it. */
+async function validated(workflow: Workflow, request: JobRequest): Promise<readonly ValidationAdvice[]> {
+  let declarations: Declarations;
+  try {
+    declarations = await (request.declarations ?? shippedDeclarations)();
+  } catch (error) {
+    if (!isComfyRunpodError(error) || !error.code.startsWith('COMFY_')) throw error;
+    return [{ kind: 'not_checked', nodes: [], message: `the workflow was not checked: ${error.message}` }];
+  }
+  const { resultBytes } = request;
+  const validation = checkWorkflow(workflow, declarations, resultBytes === undefined ? {} : { resultBytes });
+  const refusal = refusalOf(validation, declarations);
+  if (refusal !== undefined) throw refusal;
+  return validation.advice;
 }
 
 function jobInput(

@@ -1,6 +1,6 @@
 /** `run`: from a workflow file to files on disk, wherever the job runs. */
 import { resolve } from 'node:path';
-import { ComfyRunpodError, exitCodes } from '../../../shared/index.ts';
+import { ComfyRunpodError, exitCodes, isComfyRunpodError } from '../../../shared/index.ts';
 import type { CommandContext } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
 import type { PresentFlags } from '../present-files.ts';
@@ -59,7 +59,11 @@ export async function runOn(
   flags: SubmitFlags & PresentFlags & { readonly out: string },
   context: CommandContext,
 ): Promise<number> {
-  const submitted = await submitInterruptibly(workflow, flags, target, context);
+  const explain = (error: unknown) =>
+    target.kind === 'sandbox' && isComfyRunpodError(error) ? explainSandbox(error) : error;
+  const submitted = await submitInterruptibly(workflow, flags, target, context).catch((error: unknown) => {
+    throw explain(error);
+  });
   if (submitted === 'left') return exitCodes.interrupted;
   const { job, interrupted } = submitted;
   if (!context.json) context.note(`job       ${job.id}`);

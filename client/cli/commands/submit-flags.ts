@@ -7,7 +7,7 @@ import { prepareJob } from '../../submit/prepare-job.ts';
 import type { JobPolicy, SubmitRoute } from '../../transport/transport.ts';
 import { type CommandContext, secondsOption } from '../command-context.ts';
 import { declarationsFor } from '../declarations.ts';
-import { noteLoaded } from '../render/loaded-text.ts';
+import { noteAdvice, noteLoaded } from '../render/loaded-text.ts';
 import type { Target } from '../target.ts';
 
 /** Parsed flags. */
@@ -28,6 +28,8 @@ export interface SubmitFlags {
   readonly allowExistingInputs?: boolean;
   readonly needs?: string;
   readonly objectInfo?: string;
+  /** False with --no-validate. */
+  readonly validate?: boolean;
 }
 
 /** Time RunPod gives the job beyond its own limit, so that the worker's report of it arrives first. */
@@ -55,6 +57,7 @@ export function addSubmitFlags(command: Command): Command {
     .option('--timeout <seconds>', 'longest run on the worker')
     .option('--runsync', 'submit with /runsync: 20 MB each way instead of 10, the result is kept for a minute only')
     .option('--needs <list>', 'what an endpoint must have, where several are named: vram=24,tag=video,model=FILE')
+    .option('--no-validate', 'send the workflow without the check of what ComfyUI would refuse')
     .option('--debug', "keep the job's files on the worker instead of wiping them");
 }
 
@@ -86,7 +89,7 @@ export async function prepareFromFlags(
   const executionMs = flags.timeout === undefined ? undefined : executionTime(flags.timeout);
   const bodyLimit = route === 'run' ? limits.runBodyBytes : limits.runsyncBodyBytes;
   const declarations = declarationsFor({ objectInfo: flags.objectInfo, comfyUrl: target.comfyUrl }, context);
-  const { input, loaded } = await prepareJob({
+  const { input, loaded, advice } = await prepareJob({
     workflow,
     stdin: context.io.stdin,
     declarations,
@@ -94,12 +97,15 @@ export async function prepareFromFlags(
     folder: context.io.folder,
     allowExisting: flags.allowExistingInputs === true || target.kind === 'direct',
     bodyLimit: target.kind === 'direct' ? Number.POSITIVE_INFINITY : bodyLimit,
+    resultBytes: resultLimit(target, route),
+    validate: flags.validate !== false,
     signal,
     ...(flags.debug === true && { debug: true }),
     ...(flags.metadata !== undefined && { metadata: flags.metadata }),
     ...(executionMs !== undefined && { executionMs }),
   });
   noteLoaded(loaded, context);
+  noteAdvice(advice, context);
   return { input, seeds: {}, options: { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) } };
 }
 
@@ -114,6 +120,12 @@ export async function submitFromFlags(
   const { input, options } = await prepareFromFlags(workflow, flags, target, context, signal);
   // Without the signal: a submit that is cut off in the middle is the one thing that can't be cleaned up afterwards.
   return target.client.submit(input, options);
+}
+
+/** What one answer carries; a ComfyUI that is driven directly answers with any size. */
+function resultLimit(target: Pick<Target, 'kind'>, route: SubmitRoute): number {
+  if (target.kind === 'direct') return Number.POSITIVE_INFINITY;
+  return route === 'run' ? limits.runResultBytes : limits.runsyncResultBytes;
 }
 
 function executionTime(text: string): number {

@@ -42,4 +42,28 @@ Examples:
   convert.action((file: string, flags: ConvertFlags & OutputFlags) =>
     carry(flags, async (context) => (await import('./convert.ts')).convertCommand(file, flags, context)),
   );
+
+  const validate = program
+    .command('validate')
+    .argument('<file>', workflowArgument)
+    .description('check a workflow as ComfyUI would before it queues it, and send nothing')
+    .addOption(objectInfoOption())
+    .option('--comfy-url <url>', 'check it by the node classes of this ComfyUI')
+    .option('--json', "print one JSON document: errors and `refusal` in the shape of ComfyUI's own answer, and advice")
+    .addHelpText(
+      'after',
+      `${objectInfoHelp}
+Errors are what ComfyUI would refuse: missing classes and models, wrong types, values out of range, links that lead nowhere or do
+not fit, cycles, no output. Advice stops nothing. By classes that are not those of the worker, missing classes, models and values
+of lists are advice. Exit code 0 without errors, 3 with errors. \`run\` and \`submit\` make the same check before they send anything.
+
+Examples:
+  $ comfy-runpod validate workflow.json
+  $ comfy-runpod validate editor.json --comfy-url http://127.0.0.1:8188
+  $ comfy-runpod validate workflow.json --json | jq .refusal.node_errors
+`,
+    );
+  validate.action((file: string, flags: ConvertFlags & OutputFlags) =>
+    carry(flags, async (context) => (await import('./validate.ts')).validateCommand(file, flags, context)),
+  );
 }

@@ -84,6 +84,8 @@ function checkList(check: NodeCheck, input: InputContract, value: unknown): void
           choices.filter((one) => typeof one === 'string'),
         )
       : [];
+  // Declarations that ship list no files at all: that is said once for all of them.
+  if (model && choices.length === 0) return;
   const kind = model ? 'model_unknown' : 'value_doubtful';
   const summary = model
     ? `${value} is on no list of models that is known here`
@@ -91,9 +93,13 @@ function checkList(check: NodeCheck, input: InputContract, value: unknown): void
   check.findings.advise(kind, [check.id], `${where(check)}: ${summary}`, nearest);
 }
 
-/** Values of lists are names of files and modes: they may be shown, shortened. */
+/** Longest value that a sentence shows. */
+const shownValue = 60;
+
+/** Values of lists are names of files and modes; a long one may be a prompt that has slipped, and is not repeated. */
 function shown(value: unknown): string {
-  return pythonRepr(value).slice(0, 120);
+  const text = pythonRepr(value);
+  return text.length <= shownValue && !text.includes('\\n') ? text : 'its value';
 }
 
 function reportNotInList(check: NodeCheck, input: InputContract, value: unknown, choices: readonly unknown[]): void {

@@ -12,6 +12,7 @@ import { checkNode } from './check-node.ts';
 import { type ClassContract, classContract } from './class-contract.ts';
 import { Findings } from './findings.ts';
 import { findCycles, type Sources, sourcesOf, upstreamOf } from './graph-walk.ts';
+import { isModelFile } from './model-files.ts';
 import { nearestNames } from './nearest-names.ts';
 import { place, where } from './node-check.ts';
 import type { WorkflowValidation } from './validation.ts';
@@ -65,11 +66,26 @@ export function validateWorkflow(
       findings,
     });
   }
+  if (options.exact === false && options.models === undefined)
+    adviseOnUncheckedModels(workflow, reached, options, findings);
   // Undeclared links are not checked, but followed when the workflow runs.
   const links = sourcesOf(workflow, () => true);
   const runs = upstreamOf(reached, links);
   adviseOnShape({ workflow, contractOf, outputs, runs, links, resultBytes: options.resultBytes }, findings);
   return findings.result();
+}
+
+/** Once for all models: by declarations without lists of files nothing is known about any. */
+function adviseOnUncheckedModels(
+  workflow: Workflow,
+  reached: ReadonlySet<string>,
+  { from = 'the given node classes' }: ValidateOptions,
+  findings: Findings,
+): void {
+  const nodes = [...reached].filter((id) => Object.values(workflow[id]?.inputs ?? {}).some(isModelFile));
+  if (nodes.length === 0) return;
+  const text = `whether the models of ${nodes.length === 1 ? '1 node' : `${nodes.length} nodes`} are there is not known by ${from}`;
+  findings.advise('model_unknown', nodes.toSorted(compareNodeIds), text);
 }
 
 /** ComfyUI follows the links of declared inputs only. */

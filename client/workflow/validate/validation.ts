@@ -1,6 +1,6 @@
 /** What the validation of a workflow says, in the words of ComfyUI's own answer where it would refuse (ComfyUI protocol notes §1.3.3 to §1.3.6). */
 
-/** Error types as ComfyUI names them, and one of our own: a model file that is on no list and whose loading can only fail. */
+/** Error types as ComfyUI names them. */
 export type ValidationErrorType =
   | 'invalid_prompt'
   | 'prompt_no_outputs'
@@ -45,7 +45,8 @@ export type AdviceKind =
   | 'model_loaded_twice'
   | 'preview'
   | 'only_previews'
-  | 'large_png';
+  | 'large_png'
+  | 'not_checked';
 
 /** Something worth knowing that stops nothing. */
 export interface ValidationAdvice {
