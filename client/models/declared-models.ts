@@ -1,5 +1,5 @@
 /** Sources of models that a workflow in the editor's format brings along: templates note name, address and folder in `properties.models`. Pure. */
-import { type ModelSource, type ModelSpec, modelEntrySchema, specOf } from '../../shared/index.ts';
+import { type ModelSpec, modelEntrySchema, specOf } from '../../shared/index.ts';
 
 /** Collects them from anywhere in the document, sub-graphs included. What is not well-formed is left out: nobody checked it when it was written. */
 export function declaredModels(document: unknown, depth = 0): ModelSpec[] {
@@ -28,20 +28,5 @@ function readDeclared(value: unknown): ModelSpec[] {
     ...(typeof hash === 'string' && String(hashType).toUpperCase() === 'SHA256' && { sha256: hash }),
   });
   if (!parsed.success) return [];
-  const spec = specOf(parsed.data);
-  return [{ ...spec, source: hubSource(spec.source) }];
-}
-
-const hubFile = /^https:\/\/huggingface\.co\/([\w.-]+\/[\w.-]+)\/(?:resolve|blob)\/([^/]+)\/([^?#]+)/;
-
-/** An address on the hub as repository and file: only so can RunPod's host cache have it. */
-export function hubSource(source: ModelSource): ModelSource {
-  const match = source.kind === 'url' ? hubFile.exec(source.url) : null;
-  if (match === null) return source;
-  const [, repo = '', revision = '', file = ''] = match;
-  try {
-    return { kind: 'huggingface', repo, revision: decodeURIComponent(revision), file: decodeURIComponent(file) };
-  } catch {
-    return source;
-  }
+  return [specOf(parsed.data)];
 }

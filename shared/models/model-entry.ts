@@ -122,7 +122,23 @@ export function specOf(entry: ModelEntry): ModelSpec {
 function sourceOf({ repo, file, revision, url }: ModelEntry): ModelSource {
   if (repo !== undefined && file !== undefined)
     return { kind: 'huggingface', repo, revision: revision ?? 'main', file };
-  return url === undefined ? { kind: 'none' } : { kind: 'url', url };
+  return url === undefined ? { kind: 'none' } : hubSource({ kind: 'url', url });
+}
+
+const hubFile = /^https:\/\/huggingface\.co\/([\w.-]+\/[\w.-]+)\/(?:resolve|blob)\/([^/]+)\/([^?#]+)/;
+
+/** An address on the hub as repository and file: only so can RunPod's host cache have it. */
+function hubSource(source: ModelSource): ModelSource {
+  const match = source.kind === 'url' ? hubFile.exec(source.url) : null;
+  if (match === null) return source;
+  const [, repo = '', revision = '', file = ''] = match;
+  try {
+    const decoded = { repo, revision: decodeURIComponent(revision), file: decodeURIComponent(file) };
+    const safe = unsafeNameReason(decoded.file) === undefined && revisionSchema.safeParse(decoded.revision).success;
+    return safe && repoSchema.safeParse(repo).success ? { kind: 'huggingface', ...decoded } : source;
+  } catch {
+    return source;
+  }
 }
 
 function nameFromSource({ file, url }: Pick<ModelEntry, 'file' | 'url'>): string | undefined {

@@ -12,7 +12,7 @@ import {
 import { parseManifest, writeManifest } from '../../../shared/models/manifest-text.ts';
 import { readWorkflowBytes, stdinPath } from '../../files/read-workflow-bytes.ts';
 import { writeNewFile } from '../../files/write-new-file.ts';
-import { declaredModels, hubSource } from '../../models/declared-models.ts';
+import { declaredModels } from '../../models/declared-models.ts';
 import { findModels, type NeededModel } from '../../models/find-models.ts';
 import { planModels } from '../../models/plan-models.ts';
 import { loadWorkflow } from '../../submit/load-workflow.ts';
@@ -123,6 +123,5 @@ async function readModelList(text: string, context: CommandContext): Promise<Mod
   if (!isFile && /:/.test(text)) return parseModels(text);
   if (!isFile)
     throw new ComfyRunpodError('FILE_NOT_FOUND', 'There is no such manifest, and it is no list of models either.');
-  const specs = parseManifest(await readFile(path, 'utf8'), 'The manifest');
-  return specs.map((spec) => ({ ...spec, source: hubSource(spec.source) }));
+  return parseManifest(await readFile(path, 'utf8'), 'The manifest');
 }

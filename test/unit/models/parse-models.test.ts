@@ -43,6 +43,13 @@ describe('MODELS', () => {
     ]);
   });
 
+  it('takes an address on the hub as repository and file, so that the host cache can have it', () => {
+    const address = 'https://huggingface.co/maker/pack/resolve/v1/sub/a%20b.safetensors?download=true:vae';
+    expect(parseModels(address)).toEqual([hub('maker/pack', 'sub/a b.safetensors', 'vae', 'a b.safetensors', 'v1')]);
+    const climbing = 'https://huggingface.co/maker/pack/resolve/main/..%2f..%2fx.safetensors:vae:x.safetensors';
+    expect(parseModels(climbing)).toMatchObject([{ source: { kind: 'url' } }]);
+  });
+
   it.each([
     ['maker/pack', 'expected repo:file:folder'],
     ['maker/pack:loras', 'expected repo:file:folder'],
