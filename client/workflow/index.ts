@@ -4,6 +4,17 @@ export { type Conversion, type ConvertOptions, convertWorkflow } from './convert
 export type { ObjectInfo } from './convert/object-info.ts';
 export type { ConversionEntry, ConversionReport } from './convert/report.ts';
 export { type EmbeddedWorkflow, readEmbeddedWorkflow } from './embedded/read-embedded-workflow.ts';
+export { type Assignment, parseAssignment } from './inject/assignment.ts';
+export {
+  type InjectedChange,
+  type InjectionReport,
+  type InjectionRequest,
+  type InjectOptions,
+  injectWorkflow,
+} from './inject/inject-workflow.ts';
+export { findSeeds } from './inject/seeds.ts';
+export type { Spot } from './inject/spots.ts';
+export { type TracedPrompts, tracePrompts } from './inject/trace-prompts.ts';
 export { type PromptError, type PromptRefusal, promptRefusal } from './validate/prompt-answer.ts';
 export { type ValidateOptions, validateWorkflow } from './validate/validate-workflow.ts';
 export type {
