@@ -27,9 +27,6 @@ export function checkWorkflow(
   });
 }
 
-/** Errors named in the message itself; the issues have more. */
-const shownErrors = 5;
-
 /** One error in words, with the names that may have been meant. */
 export function errorSentence({ node, classType, title, summary, nearest = [] }: ValidationError): string {
   const name = title === undefined ? classType : `${title}, ${classType}`;
@@ -44,18 +41,18 @@ export function withNearest(text: string, nearest: readonly string[] = []): stri
 
 /** The coded error for a workflow with errors: `WORKFLOW_UNKNOWN_NODE`, `WORKFLOW_NO_OUTPUT` or `WORKFLOW_REJECTED`; undefined without errors. */
 export function refusalOf({ errors }: WorkflowValidation, { from }: Declarations): ComfyRunpodError | undefined {
-  if (errors.length === 0) return undefined;
+  const [first] = errors;
+  if (first === undefined) return undefined;
   const code: ErrorCode = errors.some(({ type }) => type === 'invalid_prompt')
     ? 'WORKFLOW_UNKNOWN_NODE'
     : errors.some(({ type }) => type === 'prompt_no_outputs')
       ? 'WORKFLOW_NO_OUTPUT'
       : 'WORKFLOW_REJECTED';
-  const listed = errors.slice(0, shownErrors).map(errorSentence);
-  const more = errors.length > shownErrors ? `; and ${errors.length - shownErrors} more` : '';
+  const why = errors.length === 1 ? '' : ` for ${errors.length} reasons, the first`;
   const told = from.startsWith('endpoint')
     ? ' If the image of the endpoint has changed, `comfy-runpod describe --fresh` asks it again.'
     : '';
-  return new ComfyRunpodError(code, `Not sent, by ${from} it would be refused: ${listed.join('; ')}${more}.`, {
+  return new ComfyRunpodError(code, `Not sent, by ${from} it would be refused${why}: ${errorSentence(first)}.`, {
     issues: errors.slice(0, limits.errorIssues).map(issueOf),
     nextStep: `Correct what is named; \`comfy-runpod validate FILE\` shows all of it.${told} --no-validate sends it as it is.`,
     details: { errors: errors.length },

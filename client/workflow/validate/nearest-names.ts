@@ -22,7 +22,7 @@ export function nearestNames(wanted: string, names: Iterable<string>): string[] 
     const other = name.slice(-longest).toLowerCase();
     if (Math.abs(lastPart(other).length - last.length) > last.length / 2 + 2) continue;
     const far = lastPart(other) === last ? 0 : distance(lastPart(other), last);
-    if (far <= Math.max(2, last.length * 0.4)) found.push({ name, far });
+    if (far <= Math.max(2, last.length * 0.25)) found.push({ name, far });
   }
   return found
     .toSorted((a, b) => a.far - b.far || a.name.length - b.name.length)
