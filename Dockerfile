@@ -56,6 +56,16 @@ FROM node AS stand-in
 RUN mkdir -p /opt/python /opt/venv/bin && ln -s /usr/local/bin/node /opt/venv/bin/python
 COPY docker/stand-in /opt/ComfyUI
 
+# Models to bake in, as in the variable MODELS. A stage of its own: a change of code does not make the layer anew.
+FROM node AS models
+ARG MODELS=""
+WORKDIR /opt/comfy-runpod
+COPY --from=dependencies /build/node_modules node_modules
+COPY package.json ./
+COPY bin bin
+COPY --from=build /build/dist dist
+RUN mkdir /models && if [ -n "$MODELS" ]; then node bin/comfy-runpod.js models pull "$MODELS" --into /models; fi
+
 FROM ${COMFYUI_STAGE} AS chosen-comfyui
 
 FROM ${BASE_IMAGE} AS runtime
@@ -67,6 +77,7 @@ COPY --from=node-binary /usr/local/bin/node-stripped /usr/local/bin/node
 COPY --from=chosen-comfyui /opt/python /opt/python
 COPY --from=chosen-comfyui /opt/venv /opt/venv
 COPY --from=chosen-comfyui /opt/ComfyUI /opt/ComfyUI
+COPY --from=models /models /opt/ComfyUI/models
 COPY --from=dependencies /build/node_modules /opt/comfy-runpod/node_modules
 COPY package.json LICENSE /opt/comfy-runpod/
 COPY bin /opt/comfy-runpod/bin

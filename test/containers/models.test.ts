@@ -55,6 +55,23 @@ describe.skipIf(noEngine)('models of a container', () => {
     await runInvertJob(endpoint.client, [3, 2, 1]);
   });
 
+  it('are fetched by the command that is in the image, for images that have them baked in', async () => {
+    const model = safetensors(mebibyte);
+    const server = await ModelServer.start();
+    server.files.set('/files/small.safetensors', model);
+    const address = `${await onBridge(Number(new URL(server.url).port))}/files/small.safetensors`;
+    const folder = await hostFolder();
+    const manifest = `version: 1\nmodels:\n  - folder: loras\n    url: ${address}\n    sha256: ${sha256(model)}\n`;
+    await writeFile(path.join(folder, 'models.lock.yaml'), manifest);
+    const container = await runImage({
+      command: ['sleep', '120'],
+      mounts: [{ source: folder, target: '/config', mode: 'ro' }],
+    });
+    await container.shell('comfy-runpod models pull /config/models.lock.yaml --into /opt/ComfyUI/models');
+    const there = await container.shell('sha256sum /opt/ComfyUI/models/loras/small.safetensors');
+    expect(there.split(' ')[0]).toBe(sha256(model));
+  });
+
   it('are linked from the host cache of the platform, which costs no space and no download', async () => {
     const model = safetensors(5 * mebibyte);
     const volume = await hostFolder();
