@@ -8,7 +8,7 @@ import { type ComfyRunpodError, exitCodes, type HealthView, isComfyRunpodError }
 import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
 import type { JobBook } from '../ledger/job-book.ts';
-import { isFetchable, type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
+import { isFetchable, type SavedBefore, type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
 import type { CommandContext } from './command-context.ts';
 import { type PresentFlags, presentFiles } from './present-files.ts';
 import { QueueWatch } from './queue-watch.ts';
@@ -114,12 +114,13 @@ async function conclude(
 ): Promise<number> {
   // Not the result's id: that is another one when this job was the second of one submission.
   const record = options.book.known(jobId);
+  const startedAt = Date.now();
   const cost = record.ended(result, options.priceOf(result.jobId));
   if (result.kind === 'succeeded') {
     const files = await saveArtifacts(result.envelope.artifacts, {
       folder: options.folder,
       signal,
-      again: record.before?.state === 'ended',
+      again: record.before?.state === 'ended' ? savedBefore(options.book, startedAt) : undefined,
     });
     record.saved(files);
     for (const warning of result.envelope.receipt.warnings ?? []) {
@@ -146,6 +147,11 @@ async function conclude(
   }
   context.io.stderr.write(errorText(error, context.paint));
   return error.policy.exitCode;
+}
+
+/** An earlier command died while it saved this result. */
+function savedBefore(book: JobBook, before: number): SavedBefore {
+  return { before, taken: book.attempt((ledger) => ledger.savedPaths()) ?? new Set() };
 }
 
 /** Saves what was made before a failure; that this fails too is only noted, because the job's own error is the news. */

@@ -18,9 +18,19 @@ export interface OpenUse {
   readonly facts: Pick<SubmitFacts, 'command' | 'outFolder' | 'batch' | 'item' | 'seeds'>;
 }
 
+/** An endpoint that a job may go to. */
+export interface PricedEndpoint {
+  /** As the ledger names it. */
+  readonly address: string;
+  /** US dollars per second, where that is known. */
+  readonly price?: number | undefined;
+}
+
 /** An opened client, and what its jobs cost. */
 export interface OpenedClient {
   readonly client: Client;
+  /** Where its jobs may go. */
+  readonly endpoints: readonly PricedEndpoint[];
   /** US dollars per second of the endpoint that has the job, where that is known. */
   readonly priceOf: (jobId: string) => number | undefined;
   /** True where every endpoint has a price. */
@@ -42,6 +52,7 @@ export async function openConfigured(
     const price = config.price ?? (only && profilePrice(only.profile));
     return {
       client: recordSubmits(client, book, () => ({ ...facts, endpoint, ...(profile !== undefined && { profile }) })),
+      endpoints: [{ address: endpoint, price }],
       priceOf: () => price,
       priced: price !== undefined,
     };
@@ -86,6 +97,10 @@ export async function openConfigured(
         return route && endpointAddress(route.options);
       },
     ),
+    endpoints: routes.map(({ profile, options }) => ({
+      address: endpointAddress(options),
+      price: profilePrice(profile),
+    })),
     priced: routes.every(({ profile }) => profilePrice(profile) !== undefined),
     priceOf: (id) => {
       const profile = placed.get(id);

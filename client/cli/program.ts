@@ -16,7 +16,7 @@ import {
 import { addLedgerCommands } from './commands/ledger-flags.ts';
 import { addModelsCommands } from './commands/models-commands.ts';
 import { type RunFlags, runCommand } from './commands/run.ts';
-import { addSubmitFlags, type SubmitFlags } from './commands/submit-flags.ts';
+import { addReuseFlags, addSubmitFlags, type SubmitFlags } from './commands/submit-flags.ts';
 import { addProfileFlag, addTerminalCommands } from './commands/terminal-commands.ts';
 import { addWorkflowCommands, objectInfoHelp, workflowArgument } from './commands/workflow-commands.ts';
 
@@ -102,7 +102,7 @@ function addRun(program: Command, carry: Carry): void {
     .command('run')
     .argument('<workflow>', workflowArgument)
     .description('run a workflow and save its results');
-  addSubmitFlags(command);
+  addReuseFlags(addSubmitFlags(command));
   outFlag(command);
   comfyFlags(command);
   command.addOption(sandboxOption());
@@ -124,7 +124,7 @@ function addEndpointCommands(program: Command, carry: Carry): void {
     .command('submit')
     .argument('<workflow>', workflowArgument)
     .description('submit a workflow and print the id of the job');
-  jsonFlag(addSubmitFlags(submit));
+  jsonFlag(addReuseFlags(addSubmitFlags(submit)));
   examples(submit, [
     'id=$(comfy-runpod submit workflow.json --image photo.png)',
     'comfy-runpod wait "$id" --out pictures',

@@ -4,7 +4,7 @@ import { type Client, createClient } from '../client.ts';
 import { JobBook } from '../ledger/job-book.ts';
 import type { JobNeeds } from '../profiles/rank-endpoints.ts';
 import type { CommandContext } from './command-context.ts';
-import { type OpenUse, openConfigured } from './open-configured.ts';
+import { type OpenUse, openConfigured, type PricedEndpoint } from './open-configured.ts';
 
 /** Folders of a ComfyUI that shares this machine's disk. */
 export interface ComfyFolders {
@@ -32,6 +32,8 @@ export interface Target {
   readonly comfyUrl?: string;
   /** Where its jobs are written down. Jobs of the sandbox and of a ComfyUI that is driven directly cost nothing and end with the command. */
   readonly book: JobBook;
+  /** Where its jobs may go; none where they cost nothing. */
+  readonly endpoints: readonly PricedEndpoint[];
   readonly priceOf: (jobId: string) => number | undefined;
   /** True where what every job costs is known. */
   readonly priced: boolean;
@@ -53,12 +55,12 @@ export async function openTarget(flags: TargetFlags, context: CommandContext): P
   if (!flags.sandbox) {
     const config = context.config();
     if (config.kind === 'runpod') {
-      const { client, priceOf, priced } = await openConfigured(config, {
+      const { client, ...prices } = await openConfigured(config, {
         context,
         needs: flags.needs,
         facts: flags.facts,
       });
-      return { kind: 'runpod', client, priceOf, priced, book: await context.book(), close: () => client.close() };
+      return { kind: 'runpod', client, ...prices, book: await context.book(), close: () => client.close() };
     }
     context.note(
       'No RUNPOD_API_KEY and RUNPOD_ENDPOINT_ID: using the sandbox on this machine. Nothing is sent to a cloud.',
@@ -69,7 +71,7 @@ export async function openTarget(flags: TargetFlags, context: CommandContext): P
   return openSandbox({}, context);
 }
 
-const unpaid = { book: JobBook.none(), priceOf: () => undefined, priced: false };
+const unpaid = { book: JobBook.none(), endpoints: [], priceOf: () => undefined, priced: false };
 
 /** Starts the whole chain on this machine: RunPod emulator, worker, and the ComfyUI stand-in or the ComfyUI at `comfyUrl`. */
 export async function openSandbox(

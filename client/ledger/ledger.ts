@@ -52,6 +52,8 @@ export interface PastRun {
   readonly cost?: number;
   /** Jobs that it was taken from. */
   readonly jobs: number;
+  /** Whether they were jobs of the same workflow; otherwise any of the endpoint. */
+  readonly same: boolean;
 }
 
 const busyMs = 10_000;
@@ -257,6 +259,20 @@ export class Ledger implements Disposable {
       .map(readLedgerRow);
   }
 
+  /** The receipt of the job that ended last at this endpoint. */
+  lastReceipt(endpoint: string): unknown {
+    const row = this.#database
+      .prepare('SELECT * FROM jobs WHERE endpoint = ? AND receipt IS NOT NULL ORDER BY updated_at DESC LIMIT 1')
+      .get(endpoint);
+    return row && readLedgerRow(row).receipt;
+  }
+
+  /** Paths of all files that the ledger knows. */
+  savedPaths(): Set<string> {
+    const rows = this.#database.prepare("SELECT * FROM jobs WHERE files <> '[]'").all();
+    return new Set(rows.flatMap((row) => readLedgerRow(row).files.map(({ path }) => path)));
+  }
+
   /** What such a job took before at this endpoint: of the same workflow where there is one, else of any. */
   pastRun(workflowHash: string, endpoint: string): PastRun | undefined {
     const ask = (condition: string, ...values: string[]) =>
@@ -271,7 +287,7 @@ export class Ledger implements Disposable {
     const executionMs = median(rows.map((row) => row['execution_ms']));
     if (executionMs === undefined) return undefined;
     const cost = median(rows.map((row) => row['cost']));
-    return { executionMs, jobs: rows.length, ...(cost !== undefined && { cost }) };
+    return { executionMs, jobs: rows.length, same: same.length > 0, ...(cost !== undefined && { cost }) };
   }
 
   /** Idempotent. */

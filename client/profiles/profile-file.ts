@@ -45,6 +45,8 @@ const fileSchema = z.strictObject({
   /** What is used where nothing else is said: one name, or several to choose from. */
   default: z.union([name, z.array(name).min(1)]).optional(),
   profiles: z.record(name, profileSchema).default({}),
+  /** US dollars per second by GPU, in place of the built-in table's. */
+  prices: z.record(z.string(), z.number().min(0)).default({}),
 });
 
 /** One endpoint of the file, with its name. */
@@ -88,11 +90,28 @@ export async function readProfiles(file: string): Promise<Profiles> {
     const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), message: issue.message }));
     throw invalid(`is wrong: ${issues.map((issue) => `${issue.field}: ${issue.message}`).join('; ')}`, issues);
   }
-  const all = new Map(Object.entries(parsed.data.profiles).map(([key, value]) => [key, { ...value, name: key }]));
+  const all = new Map(
+    Object.entries(parsed.data.profiles).map(([key, value]) => [
+      key,
+      priced({ ...value, name: key }, parsed.data.prices),
+    ]),
+  );
   const { default: chosen = [] } = parsed.data;
   const profiles = { path: file, defaults: typeof chosen === 'string' ? [chosen] : chosen, all };
   chooseProfiles(profiles, profiles.defaults);
   return profiles;
+}
+
+/** The file's own price of its GPU, where the profile has none. */
+function priced(profile: Profile, prices: Readonly<Record<string, number>>): Profile {
+  const plain = (text: string) =>
+    text
+      .toLowerCase()
+      .replaceAll(/[\s_-]+/g, ' ')
+      .trim();
+  const { gpu, price } = profile;
+  const own = Object.entries(prices).find(([key]) => gpu !== undefined && plain(key) === plain(gpu))?.[1];
+  return price === undefined && own !== undefined ? { ...profile, price: own } : profile;
 }
 
 function lineOf(text: string, offset: number): number {

@@ -29,7 +29,15 @@ export interface SaveOptions {
    * The same result may have been saved before, by a process that was killed: a file with the same name and bytes is taken for it instead of
    * being written a second time, and what such a process left half written is removed.
    */
-  readonly again?: boolean | undefined;
+  readonly again?: SavedBefore | undefined;
+}
+
+/** Which files may be taken for the result's own. */
+export interface SavedBefore {
+  /** Only those written before this moment, milliseconds since 1970: nothing that is being saved just now. */
+  readonly before: number;
+  /** Not these: they belong to other jobs. */
+  readonly taken: ReadonlySet<string>;
 }
 
 const highestNumber = 10_000;
@@ -62,7 +70,7 @@ export async function saveArtifacts(artifacts: readonly Artifact[], options: Sav
     const saved: SavedFile[] = [];
     const mine = new Set<string>();
     for (const file of staged) {
-      const there = options.again ? await findSaved(file, mine) : undefined;
+      const there = options.again ? await findSaved(file, mine, options.again) : undefined;
       const path = there ?? (await publish(file));
       mine.add(path);
       if (there === undefined) undo.defer(() => ignoreMissing(unlink(path)));
@@ -154,13 +162,17 @@ async function publish({ temporary, folder, name }: Staged): Promise<string> {
 }
 
 /** The path under which the same bytes lie already, by the names that {@link publish} gives. `mine`: files of this result. */
-async function findSaved({ artifact, folder, name }: Staged, mine: ReadonlySet<string>): Promise<string | undefined> {
+async function findSaved(
+  { artifact, folder, name }: Staged,
+  mine: ReadonlySet<string>,
+  { before, taken }: SavedBefore,
+): Promise<string | undefined> {
   for (let count = 0; count < highestNumber; count++) {
     const path = join(folder, numberedName(name, count));
     const found = await stat(path).catch(() => undefined);
     if (found === undefined) return undefined;
-    if (!mine.has(path) && found.size === artifact.size && (await isIntact({ path, sha256: artifact.sha256 })))
-      return path;
+    if (mine.has(path) || taken.has(path) || found.mtimeMs >= before || found.size !== artifact.size) continue;
+    if (await isIntact({ path, sha256: artifact.sha256 })) return path;
   }
   return undefined;
 }

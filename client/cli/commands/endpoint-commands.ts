@@ -23,13 +23,13 @@ import { submitInterruptibly } from './submit-interruptibly.ts';
 /** Runs `use` with a client for the configured endpoint. */
 async function withClient<T>(
   context: CommandContext,
-  use: (client: Client, priceOf: OpenedClient['priceOf']) => Promise<T>,
+  use: (client: Client, opened: OpenedClient) => Promise<T>,
   needs?: JobNeeds,
 ): Promise<T> {
   const opened = await openConfigured(configuredEndpoint(context), { context, needs, facts: { command: 'submit' } });
   const { client } = opened;
   try {
-    return await use(client, opened.priceOf);
+    return await use(client, opened);
   } finally {
     await client.close();
   }
@@ -38,9 +38,15 @@ async function withClient<T>(
 /** `submit`: prints the id. */
 export function submitCommand(workflow: string, flags: SubmitFlags, context: CommandContext): Promise<number> {
   const needs = flags.needs === undefined ? undefined : parseNeeds(flags.needs);
-  const submit = async (client: Client) => {
-    const submitted = await submitInterruptibly(workflow, flags, { client, kind: 'runpod' }, context);
+  const submit = async (client: Client, { endpoints }: OpenedClient) => {
+    const submitted = await submitInterruptibly(workflow, flags, { client, kind: 'runpod', endpoints }, context);
     if (submitted === 'left') return exitCodes.interrupted;
+    if ('earlier' in submitted) {
+      const { jobId = submitted.earlier.key } = submitted.earlier;
+      context.note('cached    an earlier job; nothing was sent. `comfy-runpod fetch` says where its files are');
+      context.print(`${jobId}\n`, { ok: true, jobId, cached: true });
+      return exitCodes.success;
+    }
     const { job, interrupted } = submitted;
     if (interrupted) {
       await job.cancel();
@@ -94,7 +100,7 @@ export function waitCommand(
   flags: PresentFlags & { readonly out: string },
   context: CommandContext,
 ): Promise<number> {
-  return withClient(context, async (client, priceOf) =>
+  return withClient(context, async (client, { priceOf }) =>
     followToEnd(
       client.job(id),
       {

@@ -142,12 +142,13 @@ export async function resumeCommand(flags: { readonly out: string }, context: Co
   await using endpoints = await LedgerEndpoints.open(context);
   const leave = new AbortController();
   const unsubscribe = context.io.onInterrupt(() => leave.abort(new ComfyRunpodError('JOB_CANCELLED', 'Left.')));
+  const startedAt = Date.now();
   const resumed: Resumed[] = [];
   const queue = rows.values();
   const lane = async () => {
     for (const row of queue) {
       if (leave.signal.aborted) return;
-      const one = await resumeOne(row, { ledger, endpoints, flags, context, signal: leave.signal });
+      const one = await resumeOne(row, { ledger, endpoints, flags, context, startedAt, signal: leave.signal });
       resumed.push(one);
       context.note(one.text);
     }
@@ -179,10 +180,15 @@ interface Resuming {
   readonly endpoints: LedgerEndpoints;
   readonly flags: { readonly out: string };
   readonly context: CommandContext;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
   readonly signal: AbortSignal;
 }
 
-async function resumeOne(row: LedgerRow, { ledger, endpoints, flags, context, signal }: Resuming): Promise<Resumed> {
+async function resumeOne(
+  row: LedgerRow,
+  { ledger, endpoints, flags, context, startedAt, signal }: Resuming,
+): Promise<Resumed> {
   const name = row.jobId ?? row.key;
   const still = (text: string, error?: ComfyRunpodError): Resumed => ({
     row,
@@ -197,7 +203,9 @@ async function resumeOne(row: LedgerRow, { ledger, endpoints, flags, context, si
       ledger.uncertain(row.key);
       return still(
         'nobody knows whether RunPod has it. Run the same command again: it is sent under the same key, and a worker that has rendered it answers with that result.',
-        new ComfyRunpodError('SUBMIT_UNCERTAIN', 'The process ended while the job was being sent.'),
+        new ComfyRunpodError('SUBMIT_UNCERTAIN', 'The process ended while the job was being sent.', {
+          nextStep: 'Run the same command again: it is sent under the same key, and no worker renders one key twice.',
+        }),
       );
     }
     const job = endpoints.client(row.endpoint).job(row.jobId);
@@ -210,7 +218,11 @@ async function resumeOne(row: LedgerRow, { ledger, endpoints, flags, context, si
     }
     const folder = row.outFolder ?? resolve(context.io.folder, flags.out);
     const artifacts = result.envelope.artifacts.filter(isFetchable);
-    const files = await saveArtifacts(artifacts, { folder, signal, again: true });
+    const files = await saveArtifacts(artifacts, {
+      folder,
+      signal,
+      again: { before: startedAt, taken: ledger.savedPaths() },
+    });
     record.saved(files);
     const paths = files.map(({ path }) => path);
     return { row, state: 'saved', files: paths, text: `${name}: saved ${paths.length} files` };

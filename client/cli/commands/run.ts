@@ -1,9 +1,12 @@
 /** `run`: from a workflow file to files on disk, wherever the job runs. */
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { ComfyRunpodError, exitCodes, isComfyRunpodError } from '../../../shared/index.ts';
+import { copyEarlier } from '../../ledger/earlier-result.ts';
+import type { LedgerRow } from '../../ledger/ledger-row.ts';
 import type { CommandContext } from '../command-context.ts';
 import { followToEnd } from '../follow-to-end.ts';
 import type { PresentFlags } from '../present-files.ts';
+import { shownPath } from '../render/result-text.ts';
 import { type ComfyFolders, openTarget, type Target } from '../target.ts';
 import { parseNeeds } from './profiles.ts';
 import type { SubmitFlags } from './submit-flags.ts';
@@ -61,10 +64,13 @@ export async function runOn(
 ): Promise<number> {
   const explain = (error: unknown) =>
     target.kind === 'sandbox' && isComfyRunpodError(error) ? explainSandbox(error) : error;
-  const submitted = await submitInterruptibly(workflow, flags, target, context).catch((error: unknown) => {
-    throw explain(error);
-  });
+  const submitted = await submitInterruptibly(workflow, { ...flags, waits: true }, target, context).catch(
+    (error: unknown) => {
+      throw explain(error);
+    },
+  );
   if (submitted === 'left') return exitCodes.interrupted;
+  if ('earlier' in submitted) return reuseEarlier(submitted.earlier, flags, context);
   const { job, interrupted } = submitted;
   if (!context.json) context.note(`job       ${job.id}`);
   return followToEnd(
@@ -81,6 +87,21 @@ export async function runOn(
     },
     context,
   );
+}
+
+/** The files of a job that has been paid for already, in the folder that was asked for. */
+async function reuseEarlier(row: LedgerRow, flags: { readonly out: string }, context: CommandContext): Promise<number> {
+  const files = await copyEarlier(row, resolve(context.io.folder, flags.out));
+  context.note(`cached    the result of job ${row.jobId ?? row.key}; nothing was sent`);
+  context.print(files.map(({ path }) => `${shownPath(path, context.io.folder)}\n`).join(''), {
+    ok: true,
+    cached: true,
+    jobId: row.jobId,
+    files: files.map((file) => ({ ...file, name: basename(file.path) })),
+    receipt: row.receipt,
+    cost: 0,
+  });
+  return exitCodes.success;
 }
 
 /** The stand-in computes pictures but no models: say so where a workflow asks for more. */

@@ -3,10 +3,12 @@ import { type Command, Option } from 'commander';
 import { type JobInputWire, limits } from '../../../shared/index.ts';
 import type { ClientSubmitOptions } from '../../client.ts';
 import type { JobHandle } from '../../job-handle.ts';
+import type { LedgerRow } from '../../ledger/ledger-row.ts';
 import { prepareJob } from '../../submit/prepare-job.ts';
 import type { JobPolicy, SubmitRoute } from '../../transport/transport.ts';
 import { type CommandContext, secondsOption } from '../command-context.ts';
 import { declarationsFor } from '../declarations.ts';
+import { findEarlier, noteEstimate } from '../look-ahead.ts';
 import { noteAdvice, noteLoaded } from '../render/loaded-text.ts';
 import type { Target } from '../target.ts';
 
@@ -25,6 +27,9 @@ export interface SubmitFlags {
   readonly metadata?: 'strip' | 'keep';
   readonly timeout?: string;
   readonly runsync?: boolean;
+  readonly cache?: boolean;
+  /** Not a flag: somebody waits for the result. */
+  readonly waits?: boolean;
   readonly allowExistingInputs?: boolean;
   readonly needs?: string;
   readonly objectInfo?: string;
@@ -59,6 +64,13 @@ export function addSubmitFlags(command: Command): Command {
     .option('--needs <list>', 'what an endpoint must have, where several are named: vram=24,tag=video,model=FILE')
     .option('--no-validate', 'send the workflow without the check of what ComfyUI would refuse')
     .option('--debug', "keep the job's files on the worker instead of wiping them");
+}
+
+/** Adds what saves a single job: the result of an earlier one. */
+export function addReuseFlags(command: Command): Command {
+  return command
+    .option('--no-runsync', 'never /runsync; by default `run` uses it for a workflow that took under a second before')
+    .option('--cache', 'use the saved result of an earlier job when workflow, inputs and worker are the same');
 }
 
 /** The flag that names the node classes. */
@@ -113,13 +125,19 @@ export async function prepareFromFlags(
 export async function submitFromFlags(
   workflow: string,
   flags: SubmitFlags,
-  target: Pick<Target, 'client' | 'kind' | 'comfyUrl'>,
+  target: Pick<Target, 'client' | 'kind' | 'comfyUrl' | 'endpoints'>,
   context: CommandContext,
   signal: AbortSignal,
-): Promise<JobHandle> {
+): Promise<JobHandle | { readonly earlier: LedgerRow }> {
   const { input, options } = await prepareFromFlags(workflow, flags, target, context, signal);
+  const earlier = flags.cache === true ? await findEarlier(input, target, context) : undefined;
+  if (earlier) return { earlier };
+  const isShort = target.endpoints.length > 0 && (await noteEstimate(input, target, context));
+  // Only for whoever waits: such a result is kept for a minute.
+  const quick = flags.waits === true && flags.runsync === undefined && isShort ? { route: 'runsync' as const } : {};
+  signal.throwIfAborted();
   // Without the signal: a submit that is cut off in the middle is the one thing that can't be cleaned up afterwards.
-  return target.client.submit(input, options);
+  return target.client.submit(input, { ...options, ...quick });
 }
 
 /** What one answer carries; a ComfyUI that is driven directly answers with any size. */

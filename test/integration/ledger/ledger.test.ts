@@ -110,8 +110,8 @@ describe('the ledger', () => {
     };
     for (const ms of [100, 300, 200]) finish('same', ms);
     finish('other', 9_000);
-    expect(ledger.pastRun('same', intent.endpoint)).toEqual({ executionMs: 200, cost: 0.2, jobs: 3 });
-    expect(ledger.pastRun('new', intent.endpoint)).toMatchObject({ jobs: 4 });
+    expect(ledger.pastRun('same', intent.endpoint)).toEqual({ executionMs: 200, cost: 0.2, jobs: 3, same: true });
+    expect(ledger.pastRun('new', intent.endpoint)).toMatchObject({ jobs: 4, same: false });
     expect(ledger.pastRun('same', 'elsewhere')).toBeUndefined();
   });
 });
