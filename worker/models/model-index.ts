@@ -1,7 +1,9 @@
 /**
  * What this product has put into a models folder, beside the files: `<folder>/.comfy-runpod/index.json`. Only files that are named there are
- * ever removed to make room; what a person or an image put there is nobody's to remove.
+ * ever removed to make room; what a person or an image put there is nobody's to remove. Workers may share the folder: each writes its own changes
+ * on top of what is there.
  */
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
@@ -27,6 +29,8 @@ export const stateFolder = '.comfy-runpod';
 export class ModelIndex {
   readonly #root: string;
   readonly #files: Map<string, IndexRecord>;
+  /** Since it was opened; undefined: removed. */
+  readonly #changes = new Map<string, IndexRecord | undefined>();
   #saving: Promise<void> = Promise.resolve();
 
   private constructor(root: string, files: Map<string, IndexRecord>) {
@@ -34,14 +38,9 @@ export class ModelIndex {
     this.#files = files;
   }
 
-  /** Reads it; one that is not there or not readable is empty. */
+  /** Reads it. */
   static async open(root: string): Promise<ModelIndex> {
-    try {
-      const text = await readFile(path.join(root, stateFolder, 'index.json'), 'utf8');
-      return new ModelIndex(root, new Map(Object.entries(indexSchema.parse(JSON.parse(text)).files)));
-    } catch {
-      return new ModelIndex(root, new Map());
-    }
+    return new ModelIndex(root, await readIndex(root));
   }
 
   /** The record of a file, when the file is still what it was. */
@@ -55,16 +54,17 @@ export class ModelIndex {
   /** Notes a file that was just downloaded. */
   async add(file: string, sha256: string | undefined): Promise<void> {
     const { size, mtimeMs } = await stat(path.join(this.#root, file));
-    this.#files.set(file, { size, mtimeMs, usedAt: Date.now(), ...(sha256 !== undefined && { sha256 }) });
+    this.#change(file, { size, mtimeMs, usedAt: Date.now(), ...(sha256 !== undefined && { sha256 }) });
     await this.#save();
   }
 
   /** Notes that a file is wanted now. */
   async touch(files: readonly string[]): Promise<void> {
-    const known = files.flatMap((file) => this.#files.get(file) ?? []);
-    if (known.length === 0) return;
-    for (const record of known) record.usedAt = Date.now();
-    await this.#save();
+    for (const file of files) {
+      const record = this.#files.get(file);
+      if (record) this.#change(file, { ...record, usedAt: Date.now() });
+    }
+    if (this.#changes.size > 0) await this.#save();
   }
 
   /** Bytes of all files in it. */
@@ -83,7 +83,7 @@ export class ModelIndex {
       if (freed >= bytes) break;
       // A file that was replaced since is no longer ours.
       const ours = (await this.find(file)) !== undefined;
-      this.#files.delete(file);
+      this.#change(file, undefined);
       if (!ours) continue;
       await rm(path.join(this.#root, file), { force: true });
       freed += size;
@@ -93,6 +93,12 @@ export class ModelIndex {
     return { bytes: freed, files };
   }
 
+  #change(file: string, record: IndexRecord | undefined): void {
+    this.#changes.set(file, record);
+    if (record === undefined) this.#files.delete(file);
+    else this.#files.set(file, record);
+  }
+
   #save(): Promise<void> {
     this.#saving = this.#saving
       .catch(() => undefined)
@@ -100,9 +106,25 @@ export class ModelIndex {
         const folder = path.join(this.#root, stateFolder);
         const file = path.join(folder, 'index.json');
         await mkdir(folder, { recursive: true });
-        await writeFile(`${file}.new`, `${JSON.stringify({ version: 1, files: Object.fromEntries(this.#files) })}\n`);
-        await rename(`${file}.new`, file);
+        const files = await readIndex(this.#root);
+        for (const [name, record] of this.#changes) {
+          if (record === undefined) files.delete(name);
+          else files.set(name, record);
+        }
+        const fresh = `${file}.${randomUUID().slice(0, 8)}`;
+        await writeFile(fresh, `${JSON.stringify({ version: 1, files: Object.fromEntries(files) })}\n`);
+        await rename(fresh, file);
       });
     return this.#saving;
+  }
+}
+
+/** One that is not there or not readable is empty. */
+async function readIndex(root: string): Promise<Map<string, IndexRecord>> {
+  try {
+    const text = await readFile(path.join(root, stateFolder, 'index.json'), 'utf8');
+    return new Map(Object.entries(indexSchema.parse(JSON.parse(text)).files));
+  } catch {
+    return new Map();
   }
 }

@@ -26,7 +26,7 @@ export async function lockPart(folder: string, identity: string): Promise<PartLo
   if (await isAbandoned(file)) await rm(file, { force: true });
   try {
     const handle = await open(file, 'wx');
-    await handle.writeFile(`${hostname()} ${process.pid}`).finally(() => handle.close());
+    await handle.writeFile(`${hostname()} ${process.pid} ${thisProcess}`).finally(() => handle.close());
   } catch {
     return { identity: `${identity} ${randomUUID()}`, release: () => Promise.resolve() };
   }
@@ -44,13 +44,17 @@ export async function lockPart(folder: string, identity: string): Promise<PartLo
   return { identity, release };
 }
 
-/** True for the lock of a holder that is gone. One with our own process id is of an earlier start of this container: we lock a part once. */
+/** Tells this process from an earlier one with the same id: process ids begin anew with every start of a container. */
+const thisProcess = randomUUID();
+
+/** True for the lock of a holder that is gone. */
 async function isAbandoned(file: string): Promise<boolean> {
   const held = await stat(file).catch(() => undefined);
   if (held === undefined) return false;
   if (Date.now() - held.mtimeMs > staleMs) return true;
-  const [host, pid] = (await readFile(file, 'utf8').catch(() => '')).split(' ');
-  return host === hostname() && (Number(pid) === process.pid || !isAlive(Number(pid)));
+  const [host, pid, token] = (await readFile(file, 'utf8').catch(() => '')).split(' ');
+  if (host !== hostname() || token === undefined) return false;
+  return Number(pid) === process.pid ? token !== thisProcess : !isAlive(Number(pid));
 }
 
 function isAlive(pid: number): boolean {
