@@ -5,7 +5,7 @@ import { type ComfyRunpodError, isComfyRunpodError, toComfyRunpodError } from '.
 import type { JobResult } from '../job-result.ts';
 import type { SavedFile } from '../saving/save-artifacts.ts';
 import { Ledger, type LedgerEnd, type LedgerIntent } from './ledger.ts';
-import type { LedgerFile, LedgerRow } from './ledger-row.ts';
+import { type LedgerFile, type LedgerRow, openStates } from './ledger-row.ts';
 
 /**
  * Codes of a submit after which RunPod may have the job. A gateway's 5xx and an answer without an id prove nothing; after all others RunPod has
@@ -131,8 +131,9 @@ export class JobRecord {
     this.#note((ledger, key) => ledger.release(key));
   }
 
-  /** RunPod does not know the job any more. */
+  /** RunPod does not know the job any more. One that was saved, or failed, before stays that. */
   gone(code: string): void {
+    if (this.before !== undefined && !openStates.includes(this.before.state)) return;
     this.#note((ledger, key) => ledger.closed(key, 'gone', code));
   }
 

@@ -92,11 +92,13 @@ describe('the ledger behind the commands', () => {
   });
 
   it('fetch saves a result again while RunPod keeps it, and afterwards says where its files are', async () => {
-    const { bench, folder, command, rendered } = await useBench({}, { retentionRunMs: 3_000 });
+    const { bench, folder, data, command, rendered } = await useBench({}, { retentionRunMs: 3_000 });
     const { jobId } = JSON.parse((await rendered(['run', 'w.json', '--json'])).stdout);
     expect((await command('fetch', jobId, '--out', 'again')).stdout).toBe('./again/picture_00001_.png\n');
     expect(await readFile(join(folder, 'again', 'picture_00001_.png'))).toEqual(bytes);
     await until(async () => (await bench.status(jobId)).status === 404);
+    expect((await command('wait', jobId)).exitCode).toBe(exitCodes.access);
+    expect((await readLedger(data)).map(({ state }) => state)).toEqual(['saved']);
     const kept = await command('fetch', jobId);
     expect(kept.exitCode).toBe(0);
     expect(kept.stderr).toContain('RunPod has forgotten the job');
