@@ -22,16 +22,17 @@ export function addModelsCommands(program: Command, carry: Carry): void {
       collect,
       [],
     )
+    .option('--pin', 'ask the hub for size and SHA-256 of every file and write them down; uses HF_TOKEN')
     .addOption(objectInfoOption())
     .option('--comfy-url <url>', 'take the node classes from this ComfyUI')
     .option('--json', 'print one JSON document on stdout')
     .addHelpText(
       'after',
       `
-Sources are taken from --from and, for workflows in the editor's format, from what their templates note. HF_TOKEN is not needed.
+Sources are taken from --from and, for workflows in the editor's format, from what their templates note.
 
 Examples:
-  $ comfy-runpod models plan workflow.json
+  $ comfy-runpod models plan workflow.json --pin
   $ comfy-runpod models plan one.json two.json --from sources.yaml --out models.lock.yaml --force
 `,
     );

@@ -26,6 +26,8 @@ export interface PlanFlags extends DeclarationFlags {
   readonly out: string;
   readonly from: readonly string[];
   readonly force?: boolean;
+  /** Ask the hub for sizes and hashes. */
+  readonly pin?: boolean;
 }
 
 /** Flags of `models pull`. */
@@ -55,7 +57,8 @@ export async function planModelsCommand(
     }
   });
   const known = (await Promise.all(flags.from.map((text) => readModelList(text, context)))).flat();
-  const { specs, unknown } = planModels(needed, [...known, ...declared]);
+  const { specs: planned, unknown } = planModels(needed, [...known, ...declared]);
+  const specs = flags.pin === true ? await pinned(planned, context) : planned;
   const open = specs.filter(({ source }) => source.kind === 'none');
   const path = resolve(context.io.folder, flags.out);
   const comment = `Models of ${workflows.length === 1 ? 'a workflow' : `${workflows.length} workflows`}, by comfy-runpod models plan. docs/models.md describes the form.`;
@@ -74,6 +77,11 @@ export async function planModelsCommand(
     );
   }
   return exitCodes.success;
+}
+
+async function pinned(specs: readonly ModelSpec[], context: CommandContext): Promise<ModelSpec[]> {
+  const { lockModels } = await import('../model-files.ts');
+  return withInterrupt(context, (signal) => lockModels(specs, context.environment, signal));
 }
 
 /** Fetches models into a folder. The exit code is that of the first one that can't be had. */

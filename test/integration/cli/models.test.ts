@@ -44,6 +44,15 @@ describe('models plan', () => {
     expect(await readFile(join(folder, 'm/loras/flux/a.safetensors'))).toEqual(model);
   });
 
+  it('pins size and hash of every file of the hub, which the worker then checks', async () => {
+    const { folder, environment } = await useHub();
+    const from = ['--from', 'maker/pack:sub/a.safetensors:loras/flux', '--pin'];
+    const outcome = await runCommandLine(['models', 'plan', 'workflow.json', ...from], { folder, environment });
+    expect(outcome.exitCode).toBe(0);
+    const [lora] = parseManifest(await readFile(join(folder, 'models.lock.yaml'), 'utf8'), 'lock');
+    expect(lora).toMatchObject({ size: model.length, sha256: sha256(model) });
+  });
+
   it('names the line of a mistake in a manifest', async () => {
     const { folder } = await useHub();
     await writeFile(
