@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { basename, resolve } from 'node:path';
 import { base64EncodedLength, ComfyRunpodError } from '../../shared/index.ts';
 import { megabytes } from '../submit/measure-body.ts';
-import { pictureFormat } from './picture-format.ts';
+import { pictureFormat, soundOrVideo } from './picture-format.ts';
 import { readRegularFile } from './read-regular-file.ts';
 
 /** A picture as it travels. */
@@ -24,13 +24,15 @@ export interface ReadPictureOptions {
   /** Largest base64 that can travel at all; a larger file is refused unread. */
   readonly maxBytes: number;
   readonly signal?: AbortSignal | undefined;
+  /** What the file must be. Default: a picture. */
+  readonly kind?: 'picture' | 'video' | 'audio';
 }
 
 /** Paths are shown as written, cut to this. */
 const shownPath = 200;
 
 /**
- * Reads the picture at `path`. Throws `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `FILE_EMPTY`, `FILE_NOT_A_PICTURE`, `FILE_NAME_UNSAFE` or
+ * Reads the picture, video or sound at `path`. Throws `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `FILE_EMPTY`, `FILE_NOT_A_PICTURE`, `FILE_NAME_UNSAFE` or
  * `BODY_TOO_LARGE`.
  */
 export async function readPicture(path: string, options: ReadPictureOptions): Promise<PictureFile> {
@@ -45,7 +47,8 @@ export async function readPicture(path: string, options: ReadPictureOptions): Pr
     signal: options.signal,
     checkSize: (size) => assertFits(size, options.maxBytes, shown),
   });
-  await assertPicture(bytes, shown);
+  if (options.kind === undefined || options.kind === 'picture') await assertPicture(bytes, shown);
+  else assertMedia(bytes, options.kind, shown);
   return {
     baseName: basename(path),
     data: bytes.toString('base64'),
@@ -61,6 +64,16 @@ function assertFits(size: number, maxBytes: number, shown: string): void {
     `${shown} is ${megabytes(size)}, which makes ${megabytes(base64EncodedLength(size))} of base64; a job carries ${megabytes(maxBytes)}.`,
     { details: { bytes: size, limitBytes: maxBytes } },
   );
+}
+
+function assertMedia(bytes: Buffer, kind: 'video' | 'audio', shown: string): void {
+  const found = soundOrVideo(bytes);
+  // A video may be given for its sound.
+  if (found === kind || (kind === 'audio' && found === 'video')) return;
+  const what = kind === 'video' ? 'video' : 'sound';
+  throw new ComfyRunpodError('FILE_NOT_A_PICTURE', `${shown} is not a ${what} that ComfyUI reads.`, {
+    nextStep: kind === 'video' ? 'Send MP4, MOV, WebM, MKV, AVI or GIF.' : 'Send WAV, FLAC, MP3, OGG, OPUS or M4A.',
+  });
 }
 
 async function assertPicture(bytes: Buffer, shown: string): Promise<void> {

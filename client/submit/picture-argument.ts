@@ -15,7 +15,9 @@ export interface PictureArgument {
 export function splitPictureArgument(argument: string, workflow: Workflow): PictureArgument {
   for (let at = argument.indexOf('='); at !== -1; at = argument.indexOf('=', at + 1)) {
     const node = argument.slice(0, at);
-    const known = Object.hasOwn(workflow, node) || Object.values(workflow).some((entry) => nodeTitle(entry) === node);
+    const known =
+      Object.hasOwn(workflow, node) ||
+      Object.values(workflow).some((entry) => nodeTitle(entry) === node || entry.inputs['input_id'] === node);
     if (known) return { node, path: argument.slice(at + 1) };
   }
   const first = argument.indexOf('=');

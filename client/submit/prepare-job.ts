@@ -1,8 +1,12 @@
 /** What a person names on a command line (a workflow or a picture that carries one, picture files) -> the job input of the contract. */
+import { randomBytes } from 'node:crypto';
 import { contractVersion, isComfyRunpodError, type JobInputWire, type Workflow } from '../../shared/index.ts';
 import { namePictures } from '../files/name-pictures.ts';
 import { type PictureFile, readPicture } from '../files/read-picture.ts';
 import { type Declarations, shippedDeclarations } from '../introspection/declarations.ts';
+import type { ObjectInfo } from '../workflow/convert/object-info.ts';
+import { type InjectionReport, type InjectionRequest, injectWorkflow } from '../workflow/inject/inject-workflow.ts';
+import { type MediaRole, placeMedia } from '../workflow/media-inputs.ts';
 import { placePictures } from '../workflow/picture-inputs.ts';
 import type { ValidationAdvice } from '../workflow/validate/validation.ts';
 import { checkWorkflow, refusalOf } from './check-workflow.ts';
@@ -18,6 +22,10 @@ export interface JobRequest {
   readonly declarations?: (() => Promise<Declarations>) | undefined;
   /** Pictures as `FILE` or `NODE=FILE`. */
   readonly pictures: readonly string[];
+  /** Masks, videos and sounds as `FILE` or `NODE=FILE`. */
+  readonly media?: Readonly<Partial<Record<MediaRole, readonly string[]>>>;
+  /** Prompts, seeds and values to put into the workflow. */
+  readonly injection?: InjectionRequest;
   /** Folder that relative paths start from. */
   readonly folder: string;
   /** Keep the job's files on the worker. */
@@ -41,6 +49,8 @@ export interface PreparedJob {
   readonly input: JobInputWire;
   /** The workflow before pictures were placed, and how it was come by. */
   readonly loaded: LoadedWorkflow;
+  /** What was put into the workflow. */
+  readonly report: InjectionReport;
   /** What is worth knowing about the workflow as it is sent. */
   readonly advice: readonly ValidationAdvice[];
 }
@@ -54,22 +64,72 @@ export async function prepareJob(request: JobRequest): Promise<PreparedJob> {
     declarations: request.declarations,
     signal: request.signal,
   });
-  const { workflow } = loaded;
-  const asked = request.pictures.map((argument) => splitPictureArgument(argument, workflow));
-  const files: PictureFile[] = [];
-  for (const { path } of asked) {
-    files.push(
-      await readPicture(path, { folder: request.folder, maxBytes: request.bodyLimit, signal: request.signal }),
-    );
-  }
-  const names = namePictures(files);
-  const placed = placePictures(
+  const objectInfo = await objectInfoFor(request);
+  const { workflow, report } = injectWorkflow(loaded.workflow, request.injection ?? {}, {
+    random,
+    ...(objectInfo && { objectInfo }),
+  });
+  const { asked, files, names } = await readFiles(request, workflow);
+  const named = asked.map((one, index) => ({ ...one, name: names[index] ?? '' }));
+  const media = placeMedia(
     workflow,
-    asked.map(({ node }, index) => ({ name: names[index] ?? '', ...(node !== undefined && { node }) })),
-    { allowExisting: request.allowExisting },
+    named.flatMap(({ role, name, node }) =>
+      role === 'image' ? [] : [{ role, name, ...(node !== undefined && { node }) }],
+    ),
+    objectInfo,
+  );
+  const placed = placePictures(
+    media.workflow,
+    named.flatMap(({ role, name, node }) => (role === 'image' ? [{ name, ...(node !== undefined && { node }) }] : [])),
+    { allowExisting: request.allowExisting, served: media.placed },
   );
   const advice = request.validate === false ? [] : await validated(placed.workflow, request);
-  return { input: jobInput(request, placed.workflow, files, names), loaded, advice };
+  return { input: jobInput(request, placed.workflow, files, names), loaded, report, advice };
+}
+
+/** A chance that nobody can foresee. */
+function random(): number {
+  return randomBytes(6).readUIntBE(0, 6) / 2 ** 48;
+}
+
+/** The classes, where something is injected that depends on them; a ComfyUI that does not tell them is no reason not to try. */
+async function objectInfoFor({
+  injection = {},
+  media = {},
+  declarations,
+}: JobRequest): Promise<ObjectInfo | undefined> {
+  const wanted =
+    Object.values(injection).some((wish) => wish !== undefined) || Object.values(media).some((list) => list.length > 0);
+  if (!wanted) return undefined;
+  try {
+    return (await (declarations ?? shippedDeclarations)()).objectInfo;
+  } catch (error) {
+    if (isComfyRunpodError(error) && error.code.startsWith('COMFY_')) return (await shippedDeclarations()).objectInfo;
+    throw error;
+  }
+}
+
+interface AskedFile {
+  readonly role: 'image' | MediaRole;
+  readonly path: string;
+  readonly node?: string;
+}
+
+/** Reads every file that is named, and gives each its name in the job. */
+async function readFiles(request: JobRequest, workflow: Workflow) {
+  const { pictures, media = {}, folder, bodyLimit: maxBytes, signal } = request;
+  const lists = { image: pictures, ...media };
+  const asked = Object.entries(lists).flatMap(([role, list]) =>
+    list.map(
+      (argument): AskedFile => ({ role: role as AskedFile['role'], ...splitPictureArgument(argument, workflow) }),
+    ),
+  );
+  const files: PictureFile[] = [];
+  for (const { path, role } of asked) {
+    const kind = role === 'video' || role === 'audio' ? role : 'picture';
+    files.push(await readPicture(path, { folder, maxBytes, signal, kind }));
+  }
+  return { asked, files, names: namePictures(files) };
 }
 
 /** Advice, or the error that ComfyUI would answer with. A ComfyUI that does not tell its classes is no reason not to ask it. */

@@ -33,6 +33,8 @@ export interface PlacedPictures {
 export interface PlaceOptions {
   /** Loaders without a picture may name files that ComfyUI has already. */
   readonly allowExisting: boolean;
+  /** Nodes that were given a mask: they take no picture any more. */
+  readonly served?: ReadonlySet<string>;
 }
 
 const inputName = 'image';
@@ -65,7 +67,9 @@ export function describeLoaders(loaders: readonly PictureLoader[]): string {
 /** Id of the node that `target` means: an id, or a title that only one node has. Throws `INJECTION_TARGET_MISSING`. */
 function resolveTarget(workflow: Workflow, target: string): string {
   const loaders = describeLoaders(pictureLoaders(workflow));
-  const byTitle = Object.entries(workflow).filter(([, node]) => nodeTitle(node) === target);
+  const titled = Object.entries(workflow).filter(([, node]) => nodeTitle(node) === target);
+  const byTitle =
+    titled.length > 0 ? titled : Object.entries(workflow).filter(([, node]) => node.inputs['input_id'] === target);
   const id = Object.hasOwn(workflow, target) ? target : byTitle.length === 1 ? byTitle[0]?.[0] : undefined;
   if (id === undefined) {
     const why = byTitle.length > 1 ? `${byTitle.length} nodes have that title` : 'no node has that id or title';
@@ -97,7 +101,7 @@ export function placePictures(
     if (placed.has(id)) throw new ComfyRunpodError('INPUT_INVALID', `Node ${id} is given two pictures.`);
     placed.set(id, picture.name);
   }
-  const loaders = pictureLoaders(workflow);
+  const loaders = pictureLoaders(workflow).filter(({ node }) => options.served?.has(node) !== true);
   placeInOrder(loaders, pictures, placed);
   shareSameFile(loaders, placed);
   const left = loaders.filter((loader) => !placed.has(loader.node));

@@ -1,14 +1,16 @@
 /** The flags that `run` and `submit` share, and the job they make. */
 import { type Command, Option } from 'commander';
-import { type JobInputWire, limits } from '../../../shared/index.ts';
+import { type JobInputWire, limits, type Workflow } from '../../../shared/index.ts';
 import type { ClientSubmitOptions } from '../../client.ts';
 import type { JobHandle } from '../../job-handle.ts';
 import type { LedgerRow } from '../../ledger/ledger-row.ts';
 import { prepareJob } from '../../submit/prepare-job.ts';
 import type { JobPolicy, SubmitRoute } from '../../transport/transport.ts';
+import type { InjectionRequest } from '../../workflow/inject/inject-workflow.ts';
 import { type CommandContext, secondsOption } from '../command-context.ts';
 import { declarationsFor } from '../declarations.ts';
 import { findEarlier, noteEstimate } from '../look-ahead.ts';
+import { noteInjected } from '../render/injected-text.ts';
 import { noteAdvice, noteLoaded } from '../render/loaded-text.ts';
 import type { Target } from '../target.ts';
 
@@ -53,7 +55,7 @@ export function addSubmitFlags(command: Command): Command {
     '--metadata <mode>',
     'remove prompt and workflow from the results, or keep them (default: strip)',
   ).choices(['strip', 'keep']);
-  return command
+  return addInjectFlags(command)
     .argument('[pictures...]', 'more pictures, the same as --image')
     .addOption(image)
     .addOption(metadata)
@@ -73,6 +75,32 @@ export function addReuseFlags(command: Command): Command {
     .option('--cache', 'use the saved result of an earlier job when workflow, inputs and worker are the same');
 }
 
+/** The flags that change a workflow before it is sent; `inject` has them, too. */
+export function addInjectFlags(command: Command): Command {
+  const collect = (value: string, previous: readonly string[]) => [...previous, value];
+  const files = (flags: string, about: string) => new Option(flags, about).argParser(collect).default([], 'none');
+  return command
+    .option('-p, --prompt <text>', 'the positive prompt: put where the samplers get it from')
+    .option('-n, --negative <text>', 'the negative prompt, likewise')
+    .option('--seed <seed>', 'random, keep, or a number for every seed (default: keep)')
+    .addOption(files('--set <NODE.input=value>', 'any other value; the node by id, title or class; repeatable'))
+    .addOption(
+      files('--mask <[NODE=]FILE>', 'mask for the next node that loads one, or for the named node; repeatable'),
+    )
+    .addOption(files('--video <[NODE=]FILE>', 'video, likewise'))
+    .addOption(files('--audio <[NODE=]FILE>', 'sound, likewise'));
+}
+
+/** The wishes in the flags. */
+export function injectionOf({ prompt, negative, seed, set }: SubmitFlags): InjectionRequest {
+  return {
+    ...(prompt !== undefined && { prompt }),
+    ...(negative !== undefined && { negative }),
+    ...(seed !== undefined && { seed }),
+    ...(set !== undefined && set.length > 0 && { set }),
+  };
+}
+
 /** The flag that names the node classes. */
 export function objectInfoOption(): Option {
   return new Option(
@@ -87,6 +115,8 @@ export interface FlaggedJob {
   readonly options: Pick<ClientSubmitOptions, 'route' | 'policy'>;
   /** Seeds that were chosen, by `NODE.input`. */
   readonly seeds: Readonly<Record<string, number>>;
+  /** The workflow as it was read, for whoever shows what changed. */
+  readonly before: Workflow;
 }
 
 /** Builds the job from the flags. Throws coded errors; nothing is sent. */
@@ -101,11 +131,13 @@ export async function prepareFromFlags(
   const executionMs = flags.timeout === undefined ? undefined : executionTime(flags.timeout);
   const bodyLimit = route === 'run' ? limits.runBodyBytes : limits.runsyncBodyBytes;
   const declarations = declarationsFor({ objectInfo: flags.objectInfo, comfyUrl: target.comfyUrl }, context);
-  const { input, loaded, advice } = await prepareJob({
+  const { input, loaded, report, advice } = await prepareJob({
     workflow,
     stdin: context.io.stdin,
     declarations,
     pictures: flags.image,
+    media: { mask: flags.mask ?? [], video: flags.video ?? [], audio: flags.audio ?? [] },
+    injection: injectionOf(flags),
     folder: context.io.folder,
     allowExisting: flags.allowExistingInputs === true || target.kind === 'direct',
     bodyLimit: target.kind === 'direct' ? Number.POSITIVE_INFINITY : bodyLimit,
@@ -118,7 +150,14 @@ export async function prepareFromFlags(
   });
   noteLoaded(loaded, context);
   noteAdvice(advice, context);
-  return { input, seeds: {}, options: { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) } };
+  noteInjected(report, context);
+  const { seeds } = report;
+  return {
+    input,
+    seeds,
+    before: loaded.workflow,
+    options: { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) },
+  };
 }
 
 /** Builds the job from the flags and submits it. Nothing is sent when anything is wrong. */
