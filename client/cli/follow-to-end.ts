@@ -8,6 +8,7 @@ import { type ComfyRunpodError, exitCodes, type HealthView, isComfyRunpodError }
 import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
 import type { JobBook } from '../ledger/job-book.ts';
+import { namedBySeed } from '../saving/named-by-seed.ts';
 import { isFetchable, type SavedBefore, type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
 import type { CommandContext } from './command-context.ts';
 import { type PresentFlags, presentFiles } from './present-files.ts';
@@ -30,6 +31,8 @@ export interface FollowToEnd {
   readonly book: JobBook;
   /** US dollars per second of the job's endpoint, where that is known. */
   readonly priceOf: (jobId: string) => number | undefined;
+  /** Seeds that were chosen for the job, by `NODE.input`: in the result, and the only one in the names of its files. */
+  readonly seeds?: Readonly<Record<string, number>>;
   /** What to do with saved files beyond naming them. */
   readonly present?: PresentFlags;
   /** Ctrl-C that was pressed before there was a job. */
@@ -117,7 +120,8 @@ async function conclude(
   const startedAt = Date.now();
   const cost = record.ended(result, options.priceOf(result.jobId));
   if (result.kind === 'succeeded') {
-    const files = await saveArtifacts(result.envelope.artifacts, {
+    const { seeds = {} } = options;
+    const files = await saveArtifacts(namedBySeed(result.envelope.artifacts, seeds), {
       folder: options.folder,
       signal,
       again: record.before?.state === 'ended' ? savedBefore(options.book, startedAt) : undefined,
@@ -134,6 +138,7 @@ async function conclude(
     context.print(resultText(files, result.envelope, context.io.folder), {
       ...successDocument(result.jobId, files, result.envelope, result.times),
       ...(cost !== undefined && { cost }),
+      ...(Object.keys(seeds).length > 0 && { seeds }),
     });
     if (cost !== undefined) context.note(`cost      about $${cost.toFixed(5)}`);
     await presentFiles(files, options.present ?? {}, context);

@@ -15,6 +15,8 @@ export {
 export { findSeeds } from './inject/seeds.ts';
 export type { Spot } from './inject/spots.ts';
 export { type TracedPrompts, tracePrompts } from './inject/trace-prompts.ts';
+export { type InspectedValue, inspectWorkflow, type WorkflowInspection } from './inspect/inspect-workflow.ts';
+export { type MediaRequest, type MediaRole, mediaLoaders, placeMedia } from './media-inputs.ts';
 export { type PromptError, type PromptRefusal, promptRefusal } from './validate/prompt-answer.ts';
 export { type ValidateOptions, validateWorkflow } from './validate/validate-workflow.ts';
 export type {

@@ -37,6 +37,7 @@ async function withClient<T>(
 
 /** `submit`: prints the id. */
 export function submitCommand(workflow: string, flags: SubmitFlags, context: CommandContext): Promise<number> {
+  if (flags.dryRun) return import('./dry-run.ts').then(({ dryRun }) => dryRun(workflow, flags, context));
   const needs = flags.needs === undefined ? undefined : parseNeeds(flags.needs);
   const submit = async (client: Client, { endpoints }: OpenedClient) => {
     const submitted = await submitInterruptibly(workflow, flags, { client, kind: 'runpod', endpoints }, context);
@@ -47,12 +48,12 @@ export function submitCommand(workflow: string, flags: SubmitFlags, context: Com
       context.print(`${jobId}\n`, { ok: true, jobId, cached: true });
       return exitCodes.success;
     }
-    const { job, interrupted } = submitted;
+    const { job, interrupted, seeds } = submitted;
     if (interrupted) {
       await job.cancel();
       throw new ComfyRunpodError('JOB_CANCELLED', `Job ${job.id} was submitted and cancelled again.`);
     }
-    context.print(`${job.id}\n`, { ok: true, jobId: job.id });
+    context.print(`${job.id}\n`, { ok: true, jobId: job.id, ...(Object.keys(seeds).length > 0 && { seeds }) });
     return 0;
   };
   return withClient(context, submit, needs);

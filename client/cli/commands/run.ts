@@ -38,6 +38,7 @@ export function comfyFolders(
 /** Runs one workflow. Answers with the exit code. */
 export async function runCommand(workflow: string, flags: RunFlags, context: CommandContext): Promise<number> {
   const { sandbox, comfyUrl } = flags;
+  if (flags.dryRun) return (await import('./dry-run.ts')).dryRun(workflow, flags, context);
   const target = await openTarget(
     {
       folders: comfyFolders(flags, context.io.folder),
@@ -71,7 +72,7 @@ export async function runOn(
   );
   if (submitted === 'left') return exitCodes.interrupted;
   if ('earlier' in submitted) return reuseEarlier(submitted.earlier, flags, context);
-  const { job, interrupted } = submitted;
+  const { job, interrupted, seeds } = submitted;
   if (!context.json) context.note(`job       ${job.id}`);
   return followToEnd(
     job,
@@ -80,6 +81,7 @@ export async function runOn(
       cancelOnInterrupt: true,
       alreadyInterrupted: interrupted,
       present: flags,
+      seeds,
       book: target.book,
       priceOf: target.priceOf,
       ...(target.kind === 'runpod' && { health: (signal) => target.client.health({ signal }) }),

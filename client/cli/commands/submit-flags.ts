@@ -35,6 +35,8 @@ export interface SubmitFlags {
   readonly allowExistingInputs?: boolean;
   readonly needs?: string;
   readonly objectInfo?: string;
+  /** Show what would be sent, and send nothing. */
+  readonly dryRun?: boolean;
   /** False with --no-validate. */
   readonly validate?: boolean;
 }
@@ -44,26 +46,20 @@ const reportMarginMs = 30_000;
 
 /** Adds the flags. */
 export function addSubmitFlags(command: Command): Command {
-  const collect = (value: string, previous: readonly string[]) => [...previous, value];
-  const image = new Option(
-    '-i, --image <[NODE=]FILE>',
-    'picture for the next node that loads one, or for the named node; repeatable',
-  )
-    .argParser(collect)
-    .default([], 'none');
   const metadata = new Option(
     '--metadata <mode>',
     'remove prompt and workflow from the results, or keep them (default: strip)',
   ).choices(['strip', 'keep']);
   return addInjectFlags(command)
     .argument('[pictures...]', 'more pictures, the same as --image')
-    .addOption(image)
+    .addOption(imageOption())
     .addOption(metadata)
     .addOption(objectInfoOption())
     .option('--allow-existing-inputs', 'nodes without a picture may name files that the ComfyUI there already has')
     .option('--timeout <seconds>', 'longest run on the worker')
     .option('--runsync', 'submit with /runsync: 20 MB each way instead of 10, the result is kept for a minute only')
     .option('--needs <list>', 'what an endpoint must have, where several are named: vram=24,tag=video,model=FILE')
+    .option('--dry-run', 'show what would change and how large the job would be, and send nothing')
     .option('--no-validate', 'send the workflow without the check of what ComfyUI would refuse')
     .option('--debug', "keep the job's files on the worker instead of wiping them");
 }
@@ -73,6 +69,16 @@ export function addReuseFlags(command: Command): Command {
   return command
     .option('--no-runsync', 'never /runsync; by default `run` uses it for a workflow that took under a second before')
     .option('--cache', 'use the saved result of an earlier job when workflow, inputs and worker are the same');
+}
+
+/** The flag for pictures. */
+export function imageOption(): Option {
+  return new Option(
+    '-i, --image <[NODE=]FILE>',
+    'picture for the next node that loads one, or for the named node; repeatable',
+  )
+    .argParser((value: string, previous: readonly string[]) => [...previous, value])
+    .default([], 'none');
 }
 
 /** The flags that change a workflow before it is sent; `inject` has them, too. */
@@ -160,6 +166,12 @@ export async function prepareFromFlags(
   };
 }
 
+/** A job that was submitted, and the seeds that were chosen for it. */
+export interface SubmittedJob {
+  readonly job: JobHandle;
+  readonly seeds: Readonly<Record<string, number>>;
+}
+
 /** Builds the job from the flags and submits it. Nothing is sent when anything is wrong. */
 export async function submitFromFlags(
   workflow: string,
@@ -167,8 +179,8 @@ export async function submitFromFlags(
   target: Pick<Target, 'client' | 'kind' | 'comfyUrl' | 'endpoints'>,
   context: CommandContext,
   signal: AbortSignal,
-): Promise<JobHandle | { readonly earlier: LedgerRow }> {
-  const { input, options } = await prepareFromFlags(workflow, flags, target, context, signal);
+): Promise<SubmittedJob | { readonly earlier: LedgerRow }> {
+  const { input, options, seeds } = await prepareFromFlags(workflow, flags, target, context, signal);
   const earlier = flags.cache === true ? await findEarlier(input, target, context) : undefined;
   if (earlier) return { earlier };
   const isShort = target.endpoints.length > 0 && (await noteEstimate(input, target, context));
@@ -176,7 +188,7 @@ export async function submitFromFlags(
   const quick = flags.waits === true && flags.runsync === undefined && isShort ? { route: 'runsync' as const } : {};
   signal.throwIfAborted();
   // Without the signal: a submit that is cut off in the middle is the one thing that can't be cleaned up afterwards.
-  return target.client.submit(input, { ...options, ...quick });
+  return { job: await target.client.submit(input, { ...options, ...quick }), seeds };
 }
 
 /** What one answer carries; a ComfyUI that is driven directly answers with any size. */

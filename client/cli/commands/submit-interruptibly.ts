@@ -3,17 +3,13 @@
  * its answer has the id without which the job can't be cancelled. A second Ctrl-C does not wait for that either.
  */
 import { ComfyRunpodError } from '../../../shared/index.ts';
-import type { JobHandle } from '../../job-handle.ts';
 import type { LedgerRow } from '../../ledger/ledger-row.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { Target } from '../target.ts';
-import { type SubmitFlags, submitFromFlags } from './submit-flags.ts';
+import { type SubmitFlags, type SubmittedJob, submitFromFlags } from './submit-flags.ts';
 
 /** A submitted job and whether its person wants it cancelled by now; an earlier one in its place; or `left`, when nobody waits any more. */
-export type Submitted =
-  | 'left'
-  | { readonly earlier: LedgerRow }
-  | { readonly job: JobHandle; readonly interrupted: boolean };
+export type Submitted = 'left' | { readonly earlier: LedgerRow } | (SubmittedJob & { readonly interrupted: boolean });
 
 /** Prepares and submits. Throws coded errors. */
 export async function submitInterruptibly(
@@ -33,8 +29,8 @@ export async function submitInterruptibly(
   });
   try {
     const submitting = submitFromFlags(workflow, flags, target, context, preparing.signal);
-    const job = await Promise.race([submitting, leave.promise]);
-    if (job !== 'left') return 'earlier' in job ? job : { job, interrupted: presses > 0 };
+    const submitted = await Promise.race([submitting, leave.promise]);
+    if (submitted !== 'left') return 'earlier' in submitted ? submitted : { ...submitted, interrupted: presses > 0 };
     // Whatever becomes of the submit, nobody is there any more to be told.
     submitting.catch(() => undefined);
     context.note('Left while the job was being submitted; it may or may not be queued.');

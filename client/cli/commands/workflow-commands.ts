@@ -1,9 +1,11 @@
 /** The flags and the help of the commands that look at a workflow and send nothing. */
 import type { Command } from 'commander';
 import type { OutputFlags } from '../command-context.ts';
+import type { DeclarationFlags } from '../declarations.ts';
 import type { Carry } from '../program.ts';
 import type { ConvertFlags } from './convert.ts';
-import { objectInfoOption } from './submit-flags.ts';
+import type { InjectFlags } from './inject.ts';
+import { addInjectFlags, imageOption, objectInfoOption } from './submit-flags.ts';
 
 /** What every command says about the workflow it takes. */
 export const workflowArgument =
@@ -65,5 +67,50 @@ Examples:
     );
   validate.action((file: string, flags: ConvertFlags & OutputFlags) =>
     carry(flags, async (context) => (await import('./validate.ts')).validateCommand(file, flags, context)),
+  );
+
+  const inject = addInjectFlags(
+    program
+      .command('inject')
+      .argument('<file>', workflowArgument)
+      .description('put prompts, seeds, files and values into a workflow and print it in API format'),
+  );
+  inject
+    .addOption(imageOption())
+    .addOption(objectInfoOption())
+    .option('--comfy-url <url>', 'take the node classes from this ComfyUI')
+    .option('-o, --out <file>', 'write a new file instead')
+    .option('--force', 'let --out replace a file')
+    .option('--json', 'print one JSON document with the workflow and the report on stdout, also on failure')
+    .addHelpText(
+      'after',
+      `
+The prompt is found from the samplers backwards; where several texts could be meant they are listed, and nothing is changed. Links are
+never overwritten. The report goes to stderr, the workflow alone to stdout. Files are named in it; run and submit send them.
+
+Examples:
+  $ comfy-runpod inject workflow.json --prompt "a red fox" --seed random > changed.json
+  $ comfy-runpod inject workflow.json --set "KSampler.steps=30" --set 3.cfg=7 --json | jq .report.changes
+`,
+    );
+  inject.action((file: string, flags: InjectFlags & OutputFlags) =>
+    carry(flags, async (context) => (await import('./inject.ts')).injectCommand(file, flags, context)),
+  );
+
+  const inspect = program
+    .command('inspect')
+    .argument('<file>', workflowArgument)
+    .description(
+      'show the prompts, seeds, files, models, outputs and values of a workflow, and which flag changes them',
+    )
+    .addOption(objectInfoOption())
+    .option('--comfy-url <url>', 'take the node classes from this ComfyUI')
+    .option('--json', 'print one JSON document on stdout, also on failure')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ comfy-runpod inspect workflow.json\n  $ comfy-runpod inspect picture.png --json | jq .seeds\n',
+    );
+  inspect.action((file: string, flags: DeclarationFlags & OutputFlags) =>
+    carry(flags, async (context) => (await import('./inject.ts')).inspectCommand(file, flags, context)),
   );
 }

@@ -137,4 +137,26 @@ describe('a batch', () => {
     expect(unknown.exitCode).toBe(exitCodes.usage);
     expect(unknown.stderr).toContain('COMFY_RUNPOD_PRICE');
   }, 60_000);
+
+  it('a grid renders every combination, and the sheet has a picture for each', async () => {
+    const { folder, world, rendered } = await useBatch();
+    const grid = ['--grid', '3.filename_prefix=a,b', '--grid', 'SandboxSleep.label=x,y,z'];
+    const outcome = await runCommandLine(['batch', 'w.json', '0.png', ...grid, '--out', 'made', '--json'], world);
+    expect(outcome.exitCode).toBe(0);
+    const { items } = JSON.parse(outcome.stdout) as {
+      items: { values: Record<string, string>; files: { path: string }[] }[];
+    };
+    expect(items.map(({ values }) => Object.values(values).join(''))).toEqual(['ax', 'ay', 'az', 'bx', 'by', 'bz']);
+    expect(rendered()).toBe(6);
+    expect(items.map(({ files }) => files[0]?.path.replace(/.*_(\w)_00001_\.png/, '$1'))).toEqual([
+      'a',
+      'a',
+      'a',
+      'b',
+      'b',
+      'b',
+    ]);
+    const { width, height } = await sharp(join(folder, 'made/contact-sheet.png')).metadata();
+    expect([width, height].every((side) => side > 2 * 256)).toBe(true);
+  }, 60_000);
 });
