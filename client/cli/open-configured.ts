@@ -3,6 +3,7 @@ import { type Client, type ClientOptions, createClient } from '../client.ts';
 import type { ClientConfig } from '../config.ts';
 import { gpuPrice } from '../data/prices.ts';
 import { contentHash } from '../ledger/content-hash.ts';
+import type { LedgerRow } from '../ledger/ledger-row.ts';
 import { recordSubmits, type SubmitFacts } from '../ledger/record-submits.ts';
 import type { Profile } from '../profiles/profile-file.ts';
 import type { JobNeeds } from '../profiles/rank-endpoints.ts';
@@ -51,7 +52,10 @@ export async function openConfigured(
     const client = createClient(config.options);
     const price = config.price ?? (only && profilePrice(only.profile));
     return {
-      client: recordSubmits(client, book, () => ({ ...facts, endpoint, ...(profile !== undefined && { profile }) })),
+      client: recordSubmits(client, book, {
+        facts: () => ({ ...facts, endpoint, ...(profile !== undefined && { profile }) }),
+        onRepeat: (earlier) => context.note(repeatText(earlier)),
+      }),
       endpoints: [{ address: endpoint, price }],
       priceOf: () => price,
       priced: price !== undefined,
@@ -59,6 +63,8 @@ export async function openConfigured(
   }
   const named = new Map(routes.map((route) => [route.profile.name, route]));
   const placed = new Map<string, Profile>();
+  /** Profiles that may have a job already, by its key. */
+  const pinned = new Map<unknown, string>();
   const transport = createRoutedTransport({
     members: routes.map(({ profile, options }): RouteMember => {
       const { name, vram, tags, models } = profile;
@@ -75,6 +81,14 @@ export async function openConfigured(
       };
     }),
     ...(needs !== undefined && { needs: () => needs }),
+    only: ({ input }) => pinned.get(input['key']),
+    onTrying: ({ input }, name) => {
+      const route = named.get(name);
+      const { key } = input;
+      if (route && typeof key === 'string') {
+        book.attempt((ledger) => ledger.sendingTo(key, endpointAddress(route.options)));
+      }
+    },
     onRouted: ({ id, name, before }) => {
       const route = named.get(name);
       if (route) placed.set(id, route.profile);
@@ -84,19 +98,22 @@ export async function openConfigured(
     },
   });
   const client = createClient({ transport, ...waitOf(config.options) });
-  // Which endpoint it will be is known with the id; until then all of them stand in the ledger.
+  // Which endpoint it will be is known when it is tried; until then all of them stand in the ledger.
   const endpoint = routes.map(({ options }) => endpointAddress(options)).join(' ');
   return {
-    client: recordSubmits(
-      client,
-      book,
-      () => ({ ...facts, endpoint }),
-      (id) => {
+    client: recordSubmits(client, book, {
+      facts: () => ({ ...facts, endpoint }),
+      endpointOf: (id) => {
         const profile = placed.get(id);
         const route = profile && named.get(profile.name);
         return route && endpointAddress(route.options);
       },
-    ),
+      onRepeat: (earlier) => {
+        context.note(repeatText(earlier));
+        const route = routes.find(({ options }) => endpointAddress(options) === earlier.endpoint);
+        if (route) pinned.set(earlier.key, route.profile.name);
+      },
+    }),
     endpoints: routes.map(({ profile, options }) => ({
       address: endpointAddress(options),
       price: profilePrice(profile),
@@ -107,6 +124,11 @@ export async function openConfigured(
       return profile && profilePrice(profile);
     },
   };
+}
+
+function repeatText({ createdAt }: LedgerRow): string {
+  const when = new Date(createdAt).toISOString().slice(0, 19).replace('T', ' ');
+  return `This was sent at ${when} UTC, and nobody knows whether it arrived: it is sent under the same key, which a worker renders once.`;
 }
 
 /** Address and id of an endpoint, as the ledger names it. */

@@ -53,7 +53,7 @@ export class JobBook implements Disposable {
   /** Writes the intent. What comes of the job is told to the record. */
   begin(intent: LedgerIntent): JobRecord {
     const row = this.attempt((ledger) => ledger.begin(intent));
-    return new JobRecord(this, row?.key ?? intent.key);
+    return new JobRecord(this, row?.key ?? intent.key, row?.repeats);
   }
 
   /** The record of a job that an earlier command submitted; of one that the ledger does not know, nothing is written. */
@@ -102,10 +102,12 @@ export class JobRecord {
     this.#note((ledger, key) => ledger.submitted(key, jobId, endpoint));
   }
 
-  /** The submit threw: RunPod has no job, or nobody knows. */
+  /** The submit threw: RunPod has no job, or nobody knows. That a repeat was refused tells nothing of what it repeats. */
   submitFailed(error: unknown): void {
     const code = isComfyRunpodError(error) ? error.code : 'INTERNAL';
-    this.#note((ledger, key) => (uncertainCodes.has(code) ? ledger.uncertain(key) : ledger.notSent(key, code)));
+    const uncertain = uncertainCodes.has(code) || this.before !== undefined;
+    this.#note((ledger, key) => (uncertain ? ledger.uncertain(key) : ledger.notSent(key, code)));
+    this.#note((ledger, key) => ledger.release(key));
   }
 
   /** The job has ended. Answers its cost: its time on the worker by `pricePerSecond`, where that is known. */

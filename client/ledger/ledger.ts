@@ -58,7 +58,7 @@ export interface PastRun {
 
 const busyMs = 10_000;
 /** How long a doubtful submit is taken up again: RunPod drops a job after a day (`ttl`, RunPod protocol notes §1.4). */
-const doubtMs = 86_400_000;
+export const doubtMs = 86_400_000;
 
 /** The file and everything that is asked of it. */
 export class Ledger implements Disposable {
@@ -99,29 +99,32 @@ export class Ledger implements Disposable {
 
   /**
    * Writes that a job is about to be sent; returns when that is on disk. Without a key of its own it takes over the entry, and so the key, of a job
-   * of exactly this content of which nobody knows whether RunPod has it: workers render one key once.
+   * of exactly this content of which nobody knows whether RunPod has it: workers render one key once. That entry, as it was, is answered as `repeats`.
    */
-  begin(intent: LedgerIntent): LedgerRow {
+  begin(intent: LedgerIntent): LedgerRow & { readonly repeats?: LedgerRow } {
     this.#database.exec('BEGIN IMMEDIATE');
     try {
-      const key = (intent.key === undefined ? this.#takeOver(intent) : undefined) ?? this.#insert(intent);
+      const repeats = intent.key === undefined ? this.#takeOver(intent) : undefined;
+      const key = repeats?.key ?? this.#insert(intent);
       this.#database.exec('COMMIT');
-      return this.#must(key);
+      return { ...this.#must(key), ...(repeats && { repeats }) };
     } catch (error) {
       this.#database.exec('ROLLBACK');
       throw error;
     }
   }
 
-  #takeOver(intent: LedgerIntent): string | undefined {
+  /** An intent for several endpoints takes over what was meant for one of them, too. */
+  #takeOver(intent: LedgerIntent): LedgerRow | undefined {
+    const places = [...new Set([intent.endpoint, ...intent.endpoint.split(' ')])];
     const row = this.#database
       .prepare(
-        `SELECT * FROM jobs WHERE workflow_hash = ? AND endpoint = ? AND input_hash = ? AND job_id IS NULL
-         AND state IN ('sending', 'uncertain') AND updated_at >= ? ORDER BY created_at`,
+        `SELECT * FROM jobs WHERE workflow_hash = ? AND input_hash = ? AND endpoint IN (${places.map(() => '?').join(', ')})
+         AND job_id IS NULL AND state IN ('sending', 'uncertain') AND created_at >= ? ORDER BY created_at, rowid`,
       )
-      .all(intent.workflowHash, intent.endpoint, intent.inputHash, this.#now() - doubtMs)
+      .all(intent.workflowHash, intent.inputHash, ...places, this.#now() - doubtMs)
       .map(readLedgerRow)
-      .find(({ state, processId }) => state === 'uncertain' || processId === undefined || !isProcessAlive(processId));
+      .find((found) => found.state === 'uncertain' || !isWorkedOn(found));
     if (row === undefined) return undefined;
     this.#set(row.key, {
       state: 'sending',
@@ -131,17 +134,21 @@ export class Ledger implements Disposable {
       item: intent.item ?? null,
       seeds: JSON.stringify(intent.seeds ?? {}),
       process_id: process.pid,
+      // It is sent now, and may be queued for as long again.
+      created_at: this.#now(),
     });
-    return row.key;
+    return row;
   }
 
+  /** A key that is known is sent again by whoever named it. */
   #insert(intent: LedgerIntent): string {
     const key = intent.key ?? randomUUID();
     const now = this.#now();
     this.#database
       .prepare(
         `INSERT INTO jobs (key, state, endpoint, profile, command, workflow_hash, input_hash, out_folder, batch, item, seeds, process_id, created_at, updated_at)
-         VALUES (?, 'sending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         VALUES (?, 'sending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (key) DO UPDATE SET state = 'sending', process_id = excluded.process_id, updated_at = excluded.updated_at`,
       )
       .run(
         key,
@@ -159,6 +166,11 @@ export class Ledger implements Disposable {
         now,
       );
     return key;
+  }
+
+  /** The request is about to go to this one of the endpoints that it was meant for. */
+  sendingTo(key: string, endpoint: string): void {
+    this.#set(key, { endpoint });
   }
 
   /** RunPod has the job. Also for a job that was moved to another endpoint. */
@@ -200,7 +212,7 @@ export class Ledger implements Disposable {
   claim(key: string): boolean {
     const row = this.row(key);
     if (row === undefined) return false;
-    if (row.processId !== undefined && row.processId !== process.pid && isProcessAlive(row.processId)) return false;
+    if (row.processId !== process.pid && isWorkedOn(row)) return false;
     this.#set(key, { process_id: process.pid });
     return true;
   }
@@ -311,6 +323,10 @@ export class Ledger implements Disposable {
       .prepare(`UPDATE jobs SET ${names.map((name) => `${name} = ?`).join(', ')}, updated_at = ? WHERE key = ?`)
       .run(...Object.values(columns), this.#now(), key);
   }
+}
+
+function isWorkedOn({ processId, updatedAt }: LedgerRow): boolean {
+  return processId !== undefined && isProcessAlive(processId, updatedAt);
 }
 
 function endColumns(end: LedgerEnd): Record<string, SQLInputValue> {

@@ -7,38 +7,45 @@ import type { Client } from '../client.ts';
 import { jobHashes } from './content-hash.ts';
 import type { JobBook } from './job-book.ts';
 import type { LedgerIntent } from './ledger.ts';
+import type { LedgerRow } from './ledger-row.ts';
 
 /** What the ledger is told of every job besides its content. */
 export type SubmitFacts = Omit<LedgerIntent, 'key' | 'workflowHash' | 'inputHash'>;
 
-/** Wraps `client`; closing either closes both. `facts` is asked at each submit, `endpointOf` after it. */
-export function recordSubmits(
-  client: Client,
-  book: JobBook,
-  facts: () => SubmitFacts,
-  endpointOf: (jobId: string) => string | undefined = () => undefined,
-): Client {
+/** How submits are recorded. */
+export interface RecordOptions {
+  /** Asked at each submit. */
+  readonly facts: () => SubmitFacts;
+  /** Asked after it: where the job went, when that was open. */
+  readonly endpointOf?: (jobId: string) => string | undefined;
+  /** Told before a job is sent under the key of an earlier submit of which nobody knows whether it arrived. */
+  readonly onRepeat?: (earlier: LedgerRow) => void;
+}
+
+/** Wraps `client`; closing either closes both. */
+export function recordSubmits(client: Client, book: JobBook, options: RecordOptions): Client {
   const recorded: Client = {
     ...client,
-    async submit(input, options) {
+    async submit(input, submitOptions) {
       const record = book.begin({
-        ...facts(),
+        ...options.facts(),
         ...jobHashes(input),
         ...(input.key !== undefined && { key: input.key }),
       });
+      if (record.before) options.onRepeat?.(record.before);
       const key = record.key ?? randomUUID();
       try {
-        const job = await client.submit({ ...input, key }, options);
-        record.submitted(job.id, endpointOf(job.id));
+        const job = await client.submit({ ...input, key }, submitOptions);
+        record.submitted(job.id, options.endpointOf?.(job.id));
         return job;
       } catch (error) {
         record.submitFailed(error);
         throw error;
       }
     },
-    async runSync(input, options = {}) {
-      const job = await recorded.submit(input, { waitMs: 90_000, ...options, route: 'runsync' });
-      return job.wait(options.signal ? { signal: options.signal } : {});
+    async runSync(input, syncOptions = {}) {
+      const job = await recorded.submit(input, { waitMs: 90_000, ...syncOptions, route: 'runsync' });
+      return job.wait(syncOptions.signal ? { signal: syncOptions.signal } : {});
     },
     [Symbol.asyncDispose]: () => client.close(),
   };

@@ -32,6 +32,10 @@ export interface RoutedTransportOptions {
   readonly moveAfterMs?: number;
   /** Pause between two looks at the workers of a waiting job. Milliseconds, default 10 000. */
   readonly lookEveryMs?: number;
+  /** The one member that may have the job, by its name: it was sent there before, and another would render it a second time. */
+  readonly only?: (submission: Submission) => string | undefined;
+  /** Told before a job is sent to a member. */
+  readonly onTrying?: (submission: Submission, name: string) => void;
   /** Told where a job was sent, and where it was moved to with the id that it had before. */
   readonly onRouted?: (route: { readonly id: string; readonly name: string; readonly before?: string }) => void;
 }
@@ -77,7 +81,8 @@ class RoutedTransport implements Transport {
     const tried = new Set<RouteMember>();
     const { member, view } = await this.#send(submission, options, tried);
     if (!isTerminalStatus(view.status)) {
-      this.#routes.set(view.id, { member, id: view.id, waiting: { submission, options, tried } });
+      const mayMove = this.#options.only?.(submission) === undefined;
+      this.#routes.set(view.id, { member, id: view.id, ...(mayMove && { waiting: { submission, options, tried } }) });
     }
     this.#options.onRouted?.({ id: view.id, name: member.name });
     return view;
@@ -85,7 +90,10 @@ class RoutedTransport implements Transport {
 
   /** Sends to the best member that was not tried; refusals go on to the next one. */
   async #send(submission: Submission, options: SubmitOptions, tried: Set<RouteMember>) {
-    const members = this.#options.members.filter((member) => !tried.has(member));
+    const only = this.#options.only?.(submission);
+    const members = this.#options.members.filter(
+      (member) => !tried.has(member) && (only === undefined || member.name === only),
+    );
     const needs = this.#options.needs?.(submission) ?? {};
     const candidates = await Promise.all(members.map((member) => this.#look(member, submission, options.signal)));
     const { order, refused } = rankEndpoints(candidates, needs);
@@ -95,6 +103,7 @@ class RoutedTransport implements Transport {
       const member = members[index];
       if (member === undefined) continue;
       tried.add(member);
+      this.#options.onTrying?.(submission, member.name);
       try {
         return { member, view: await member.transport.submit(submission, options) };
       } catch (error) {

@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { LedgerState } from '../../client/index.ts';
+import { type LedgerState, ledgerFile } from '../../client/index.ts';
 import type { FaultRuleInput } from '../../sandbox/runpod/index.ts';
 import { artifact, envelope, startClientBench, useFolder } from '../support/client-bench.ts';
 import { readLedger, spawnCommand } from '../support/command-process.ts';
@@ -165,6 +165,50 @@ describe('a client that is killed', () => {
   }, 60_000);
 });
 
+describe('a client that is killed between a file and its entry', () => {
+  it('has its files found by name and hash: nothing is on disk twice', async () => {
+    const { bench, environment } = await startClientBench();
+    const [first, second] = [Buffer.from('one picture'), Buffer.alloc(64 * 1024, 'another')];
+    const bucket = await startSlowBucket(second);
+    const folder = await useFolder();
+    const data = join(folder, 'data');
+    const out = join(folder, 'killed');
+    const world = { folder, environment: { ...environment, COMFY_RUNPOD_DATA_DIR: data } };
+    await writeFile(join(folder, 'w.json'), workflow(8));
+    const killed = spawnCommand(['run', 'w.json', '--out', 'killed'], world);
+    const worker = bench.worker();
+    const job = await worker.takeJob();
+    const url = {
+      via: 'url' as const,
+      url: bucket.url,
+      expiresAt: '2099-01-01T00:00:00.000Z',
+      reason: 'size' as const,
+    };
+    // Two outputs with one name, as batches have them: the second is numbered.
+    await worker.done(job.id, {
+      output: envelope([artifact(first), artifact(second, { index: 1, delivery: url })]),
+    });
+    await until(() => bucket.waiting());
+    // Whoever holds the ledger's lock keeps the entry from being written; the files are not held up by it.
+    const { DatabaseSync } = await import('node:sqlite');
+    using lock = new DatabaseSync(join(data, ledgerFile), { timeout: 5_000 });
+    lock.exec('BEGIN IMMEDIATE');
+    bucket.finish();
+    const names = ['picture_00001_ (1).png', 'picture_00001_.png'];
+    await until(async () => (await readdir(out)).filter((name) => !name.endsWith('.tmp')).length === 2);
+    await killed.kill();
+    lock.exec('ROLLBACK');
+    expect((await readLedger(data)).map(({ state }) => state)).toEqual(['ended']);
+
+    const resumed = spawnCommand(['resume'], world);
+    expect([await resumed.ended, resumed.stderr()]).toEqual([0, expect.stringContaining('saved 2 files')]);
+    expect((await readdir(out)).toSorted()).toEqual(names);
+    const [row] = await readLedger(data);
+    expect(row?.files.map(({ path }) => path).toSorted()).toEqual(names.map((name) => join(out, name)));
+    for (const { path, sha256 } of row?.files ?? []) expect(sha256Of(await readFile(path))).toBe(sha256);
+  }, 60_000);
+});
+
 async function outputOf(argv: readonly string[], world: Parameters<typeof spawnCommand>[1]): Promise<string> {
   const command = spawnCommand(argv, world);
   await command.ended;
@@ -176,7 +220,9 @@ function sha256Of(bytes: Buffer): string {
 }
 
 /** Serves one file, of which it holds the second half back until it is released. */
-async function startSlowBucket(bytes: Buffer): Promise<{ url: string; waiting(): boolean; release(): void }> {
+async function startSlowBucket(
+  bytes: Buffer,
+): Promise<{ url: string; waiting(): boolean; release(): void; finish(): void }> {
   let held: ServerResponse | undefined;
   let released = false;
   const server = createServer((_request, response) => {
@@ -193,8 +239,14 @@ async function startSlowBucket(bytes: Buffer): Promise<{ url: string; waiting():
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/large.png`,
     waiting: () => held !== undefined,
+    /** Whoever asks from now on gets all at once. */
     release: () => {
       released = true;
+    },
+    /** Gives the rest to who waits for it, too. */
+    finish: () => {
+      released = true;
+      held?.end(bytes.subarray(bytes.length / 2));
     },
   };
 }

@@ -2,8 +2,8 @@
  * Keys of submissions that this worker has taken: a second job with the same key is the same submission, sent twice by a client that did not learn
  * whether its first request arrived, and is not rendered again. On a network volume the workers of an endpoint know each other's keys.
  */
-import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { link, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Keys that one worker remembers. */
@@ -47,20 +47,33 @@ export class SeenKeys {
     if (folder === undefined) return undefined;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await this.#sweep(folder);
+    const file = this.#file(folder, key);
+    const written = `${file}.${randomUUID()}`;
     try {
-      // Made or refused in one step: two workers can't both be first.
-      const file = await open(this.#file(folder, key), 'wx', 0o600);
-      try {
-        await file.writeFile(jobId);
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
+      await writeFile(written, jobId, { flag: 'wx', mode: 0o600, flush: true });
+      // Named in one step, with the id in it: two workers can't both be first, and none reads a file that is still empty.
+      await link(written, file).catch((error: unknown) => {
+        if (codeOf(error) === 'EEXIST') throw error;
+        return this.#writeFirst(file, jobId);
+      });
       return undefined;
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-      const text = (await readFile(this.#file(folder, key), 'utf8')).trim();
+      if (codeOf(error) !== 'EEXIST') throw error;
+      const text = (await readFile(file, 'utf8')).trim();
       return text === '' ? undefined : text;
+    } finally {
+      await rm(written, { force: true });
+    }
+  }
+
+  /** For volumes without hard links. */
+  async #writeFirst(path: string, jobId: string): Promise<void> {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      await file.writeFile(jobId);
+      await file.datasync();
+    } finally {
+      await file.close();
     }
   }
 
@@ -73,8 +86,13 @@ export class SeenKeys {
     this.#swept = true;
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
-      const { mtimeMs } = await stat(path);
-      if (Date.now() - mtimeMs > volumeMs) await rm(path, { force: true });
+      // Another worker may have removed it by now.
+      const found = await stat(path).catch(() => undefined);
+      if (found && Date.now() - found.mtimeMs > volumeMs) await rm(path, { force: true });
     }
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { ComfyRunpodError, exitCodes, isComfyRunpodError, toComfyRunpodError } from '../../../shared/index.ts';
 import { isIntact } from '../../files/is-intact.ts';
-import type { Ledger } from '../../ledger/ledger.ts';
+import { doubtMs, type Ledger } from '../../ledger/ledger.ts';
 import { type LedgerRow, type LedgerState, ledgerStates, openStates } from '../../ledger/ledger-row.ts';
 import { isFetchable, saveArtifacts } from '../../saving/save-artifacts.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -200,7 +200,11 @@ async function resumeOne(
   if (!ledger.claim(row.key)) return { ...still('another process works on it'), state: 'busy' };
   try {
     if (row.jobId === undefined) {
-      ledger.uncertain(row.key);
+      if (Date.now() - row.createdAt > doubtMs) {
+        ledger.closed(row.key, 'gone', 'SUBMIT_UNCERTAIN');
+        return { ...still('whether RunPod had it was never known; by now it has forgotten it'), state: 'gone' };
+      }
+      if (row.state !== 'uncertain') ledger.uncertain(row.key);
       return still(
         'nobody knows whether RunPod has it. Run the same command again: it is sent under the same key, and a worker that has rendered it answers with that result.',
         new ComfyRunpodError('SUBMIT_UNCERTAIN', 'The process ended while the job was being sent.', {
