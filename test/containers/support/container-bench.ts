@@ -154,9 +154,10 @@ export async function runImage(options: RunOptions = {}): Promise<RunningContain
   if (options.mounts) definition.withBindMounts(options.mounts.map((mount) => ({ ...mount })));
   if (options.ports) definition.withExposedPorts(...options.ports);
   const container = await definition.start();
-  afterThisTest(() => container.stop({ timeout: 0, remove: true, removeVolumes: true }));
   const { container: engine } = await getContainerRuntimeClient();
   const handle = engine.getById(container.getId());
+  // By the engine itself: a container that a test has stopped already is removed, too.
+  afterThisTest(() => handle.remove({ force: true, v: true }));
   const exec = (...command: readonly string[]) => container.exec([...command]);
   return {
     container,
