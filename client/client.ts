@@ -66,6 +66,8 @@ export interface ClientSubmitOptions extends WaitOptions {
   readonly route?: SubmitRoute;
   /** With `runsync`: how long RunPod may hold the answer, 1 000 to 300 000 ms. Default 1 000, so that the id is known early. */
   readonly waitMs?: number;
+  /** Seeds that were chosen for the job, by `NODE.input`. Sends nothing: a client that keeps a ledger writes them into it. */
+  readonly seeds?: Readonly<Record<string, number>>;
 }
 
 /** Submits jobs to one endpoint. */

@@ -120,7 +120,8 @@ async function conclude(
   const startedAt = Date.now();
   const cost = record.ended(result, options.priceOf(result.jobId));
   if (result.kind === 'succeeded') {
-    const { seeds = {} } = options;
+    // Whoever waits for the job in another terminal has not chosen them.
+    const seeds = options.seeds ?? record.before?.seeds ?? {};
     const files = await saveArtifacts(namedBySeed(result.envelope.artifacts, seeds), {
       folder: options.folder,
       signal,

@@ -30,6 +30,7 @@ export function recordSubmits(client: Client, book: JobBook, options: RecordOpti
       const record = book.begin({
         ...options.facts(),
         ...jobHashes(input),
+        ...(submitOptions?.seeds && { seeds: submitOptions.seeds }),
         ...(input.key !== undefined && { key: input.key }),
       });
       if (record.before) options.onRepeat?.(record.before);

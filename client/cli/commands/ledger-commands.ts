@@ -1,12 +1,22 @@
 /** What the ledger is asked: jobs, fetch, resume, cost. */
 import { resolve } from 'node:path';
-import { ComfyRunpodError, exitCodes, isComfyRunpodError, toComfyRunpodError } from '../../../shared/index.ts';
+import {
+  ComfyRunpodError,
+  exitCodes,
+  isComfyRunpodError,
+  isTerminalStatus,
+  toComfyRunpodError,
+} from '../../../shared/index.ts';
 import { isIntact } from '../../files/is-intact.ts';
+import type { JobHandle } from '../../job-handle.ts';
+import type { JobResult } from '../../job-result.ts';
 import { doubtMs, type Ledger } from '../../ledger/ledger.ts';
 import { type LedgerRow, type LedgerState, ledgerStates, openStates } from '../../ledger/ledger-row.ts';
+import { namedBySeed } from '../../saving/named-by-seed.ts';
 import { isFetchable, saveArtifacts } from '../../saving/save-artifacts.ts';
 import type { CommandContext } from '../command-context.ts';
 import { LedgerEndpoints } from '../ledger-endpoints.ts';
+import { endpointAddress } from '../open-configured.ts';
 import { errorDocument } from '../render/error-text.ts';
 import { shownPath } from '../render/result-text.ts';
 import { oneLine } from '../terminal-text.ts';
@@ -66,41 +76,48 @@ export async function fetchCommand(
   const book = await context.book();
   const row = book.ledger?.byJobId(id) ?? book.ledger?.row(id);
   await using endpoints = await LedgerEndpoints.open(context);
-  const config = context.config();
-  const endpoint = row?.endpoint;
-  const client = endpoint === undefined ? undefined : endpoints.client(endpoint);
-  if (client === undefined && config.kind !== 'runpod') {
-    throw new ComfyRunpodError('JOB_NOT_FOUND', 'The ledger does not know this job, and no endpoint is configured.');
-  }
-  const folder = resolve(context.io.folder, flags.out ?? row?.outFolder ?? 'results');
-  const { createClient } = await import('../../client.ts');
-  const own = client === undefined && config.kind === 'runpod' ? createClient(config.options) : undefined;
   try {
-    const job = (client ?? own)?.job(row?.jobId ?? id);
-    const view = await job?.status();
-    if (job === undefined || view === undefined) throw new ComfyRunpodError('INTERNAL', 'There is no client.');
-    if (!['COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT'].includes(view.status)) {
-      throw new ComfyRunpodError('USAGE', `The job is ${view.status}.`, {
-        nextStep: `\`comfy-runpod wait ${view.id}\` follows it to its end.`,
-      });
-    }
-    const result = await job.wait();
-    if (result.kind !== 'succeeded') throw result.error;
-    const files = await saveArtifacts(result.envelope.artifacts, { folder });
-    book.known(result.jobId).saved(files);
-    const shown = files.map((file) => shownPath(file.path, context.io.folder));
-    context.print(shown.map((path) => `${path}\n`).join(''), {
+    const result = await endedResult(endpoints.client(endpointOf(row, context)).job(row?.jobId ?? id));
+    const folder = resolve(context.io.folder, flags.out ?? row?.outFolder ?? 'results');
+    const files = await saveArtifacts(namedBySeed(result.envelope.artifacts, row?.seeds ?? {}), { folder });
+    if (row?.jobId !== undefined) book.known(row.jobId).saved(files);
+    const paths = files.map(({ path }) => path);
+    context.print(paths.map((path) => `${shownPath(path, context.io.folder)}\n`).join(''), {
       ok: true,
       jobId: result.jobId,
-      files: files.map(({ path }) => ({ path })),
+      files: paths.map((path) => ({ path })),
     });
     return exitCodes.success;
   } catch (error) {
     if (!isComfyRunpodError(error) || error.code !== 'JOB_NOT_FOUND' || !row || row.files.length === 0) throw error;
     return await fromDisk(row, context);
-  } finally {
-    await own?.close();
   }
+}
+
+/** The endpoint that the ledger names; for a job that it does not know, the one that is configured. */
+function endpointOf(row: LedgerRow | undefined, context: CommandContext): string {
+  if (row !== undefined && row.jobId === undefined) {
+    throw new ComfyRunpodError('JOB_NOT_FOUND', 'RunPod never told an id for this job.', {
+      nextStep: 'Run the same command again: it is sent under the same key, and no worker renders one key twice.',
+    });
+  }
+  if (row !== undefined) return row.endpoint;
+  const config = context.config();
+  if (config.kind === 'runpod') return endpointAddress(config.options);
+  throw new ComfyRunpodError('JOB_NOT_FOUND', 'The ledger does not know this job, and no endpoint is configured.');
+}
+
+/** The result of a job that has succeeded. Throws its error, or `USAGE` for one that goes on: that is followed by `wait`. */
+async function endedResult(job: JobHandle): Promise<Extract<JobResult, { kind: 'succeeded' }>> {
+  const { id, status } = await job.status();
+  if (!isTerminalStatus(status)) {
+    throw new ComfyRunpodError('USAGE', `The job is ${oneLine(status, 40)}.`, {
+      nextStep: `\`comfy-runpod wait ${id}\` follows it to its end.`,
+    });
+  }
+  const result = await job.wait();
+  if (result.kind !== 'succeeded') throw result.error;
+  return result;
 }
 
 /** RunPod has forgotten the job: says where its files are, if they are what they were. */
@@ -221,7 +238,7 @@ async function resumeOne(
       return { ...still(`${state} (${result.error.code})`, result.error), state };
     }
     const folder = row.outFolder ?? resolve(context.io.folder, flags.out);
-    const artifacts = result.envelope.artifacts.filter(isFetchable);
+    const artifacts = namedBySeed(result.envelope.artifacts.filter(isFetchable), row.seeds);
     const files = await saveArtifacts(artifacts, {
       folder,
       signal,

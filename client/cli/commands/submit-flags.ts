@@ -188,7 +188,7 @@ export async function submitFromFlags(
   const quick = flags.waits === true && flags.runsync === undefined && isShort ? { route: 'runsync' as const } : {};
   signal.throwIfAborted();
   // Without the signal: a submit that is cut off in the middle is the one thing that can't be cleaned up afterwards.
-  return { job: await target.client.submit(input, { ...options, ...quick }), seeds };
+  return { job: await target.client.submit(input, { ...options, ...quick, seeds }), seeds };
 }
 
 /** What one answer carries; a ComfyUI that is driven directly answers with any size. */

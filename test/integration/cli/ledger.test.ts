@@ -2,6 +2,7 @@
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { Ledger } from '../../../client/index.ts';
 import type { EndpointOptions } from '../../../sandbox/runpod/index.ts';
 import { exitCodes } from '../../../shared/index.ts';
 import {
@@ -106,6 +107,52 @@ describe('the ledger behind the commands', () => {
     for (const name of ['again', 'results']) await rm(join(folder, name), { recursive: true });
     const lost = await command('fetch', jobId);
     expect([lost.exitCode, lost.stderr]).toEqual([exitCodes.access, expect.stringContaining('JOB_NOT_FOUND')]);
+  });
+
+  it('a file that was changed is named when RunPod no longer has the result', async () => {
+    const { bench, folder, command, rendered } = await useBench({}, { retentionRunMs: 500 });
+    const { jobId } = JSON.parse((await rendered(['run', 'w.json', '--json'])).stdout);
+    const [name = ''] = await readdir(join(folder, 'results'));
+    await writeFile(join(folder, 'results', name), 'somebody drew on it');
+    await until(async () => (await bench.status(jobId)).status === 404);
+    const outcome = await command('fetch', jobId, '--json');
+    expect(outcome.exitCode).toBe(exitCodes.access);
+    expect(JSON.parse(outcome.stdout)).toMatchObject({
+      ok: false,
+      error: { code: 'JOB_NOT_FOUND', issues: [{ field: join(folder, 'results', name) }] },
+    });
+  });
+
+  it('a job that goes on, or of which RunPod never told an id, is not fetched: it is said what to do instead', async () => {
+    const { data, command } = await useBench();
+    const id = (await command('submit', 'w.json')).stdout.trim();
+    const early = await command('fetch', id);
+    expect([early.exitCode, early.stderr]).toEqual([exitCodes.usage, expect.stringContaining(`wait ${id}`)]);
+    using ledger = await Ledger.open(data);
+    const { key } = ledger.begin({ endpoint: 'e', command: 'run', workflowHash: 'w', inputHash: 'i' });
+    expect((await command('fetch', key)).stderr).toContain('never told an id');
+  });
+
+  it('the chosen seeds are kept, and every terminal gives the files the same names', async () => {
+    const { bench, folder, data, command } = await useBench();
+    const seeded = {
+      ...JSON.parse(workflow(8)),
+      '3': { class_type: 'RandomNoise', inputs: { noise_seed: 5 } },
+    };
+    await writeFile(join(folder, 'seeded.json'), JSON.stringify(seeded));
+    const id = (await command('submit', 'seeded.json', '--seed', '42')).stdout.trim();
+    expect(await readLedger(data)).toMatchObject([{ seeds: { '3.noise_seed': 42 } }]);
+    const worker = bench.worker();
+    await worker.done((await worker.takeJob()).id, { output: envelope([artifact(bytes)]) });
+    const paths: string[] = [];
+    for (const argv of [
+      ['resume', '--out', 'a'],
+      ['fetch', id, '--out', 'b'],
+      ['wait', id, '--out', 'c'],
+    ]) {
+      paths.push((await command(...argv)).stdout.trim());
+    }
+    expect(paths).toEqual(['a', 'b', 'c'].map((name) => `./${name}/picture_00001_seed-42.png`));
   });
 
   it('a job that RunPod has forgotten is closed as gone, not asked for again and again', async () => {
