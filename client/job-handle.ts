@@ -52,7 +52,8 @@ export class JobHandle implements AsyncIterable<JobEvent> {
     for await (const view of this.#views(options.signal, false)) {
       if (!isTerminalStatus(view.status)) continue;
       const result = await chunks.complete(readJobResult(view));
-      return this.#first(result)?.wait(options) ?? result;
+      const first = this.#first(result);
+      return first ? { ...(await first.wait(options)), jobId: this.id } : result;
     }
     throw this.#incomplete();
   }
@@ -90,9 +91,14 @@ export class JobHandle implements AsyncIterable<JobEvent> {
       }
       const result = await chunks.complete(event.result);
       const first = this.#first(result);
-      if (first) yield* first.#events(signal);
-      else yield { ...event, result };
+      if (first === undefined) yield { ...event, result };
+      else for await (const theirs of first.#events(signal)) yield this.#asMine(theirs);
     }
+  }
+
+  /** Whoever submitted this job knows it by its own id, also where another one's result is the result. */
+  #asMine(event: JobEvent): JobEvent {
+    return event.type === 'end' ? { ...event, result: { ...event.result, jobId: this.id } } : event;
   }
 
   /** The job that this one was sent a second time of: its result is the result. */

@@ -32,6 +32,8 @@ async function useStack(options: WholeStackOptions) {
     data,
     run: (...argv: string[]) =>
       runCommandLine(['run', 'w.json', '--out', 'out', ...argv], { folder, environment: variables }),
+    batch: (...argv: string[]) =>
+      runCommandLine(['batch', 'w.json', '--out', 'out', ...argv], { folder, environment: variables }),
     rendered: () => stack.comfy.reduce((sum, { inspect }) => sum + inspect.accepted().length, 0),
   };
 }
@@ -45,8 +47,10 @@ describe('a submit of which nobody knows whether it arrived', () => {
     const [doubtful] = await readLedger(data);
     expect(doubtful).toMatchObject({ state: 'uncertain' });
 
-    const again = await run();
+    const again = await run('--json');
     expect([again.exitCode, again.stderr]).toEqual([0, expect.stringContaining('nobody knows whether it arrived')]);
+    // Known by the id under which it is in the ledger, not by that of the lost one.
+    expect((await readLedger(data)).map(({ jobId }) => jobId)).toEqual([JSON.parse(again.stdout).jobId]);
     expect(stack.emulator.inspect.jobs()).toHaveLength(2);
     expect(rendered()).toBe(1);
     const rows = await readLedger(data);
@@ -73,6 +77,17 @@ describe('a submit of which nobody knows whether it arrived', () => {
     expect(rendered()).toBe(1);
     expect((await readLedger(data)).map(({ state }) => state)).toEqual(['saved']);
     expect(await filesBelow(join(folder, 'out'))).toHaveLength(1);
+  }, 60_000);
+
+  it('as an item of a batch is rendered once, too, and both notebooks agree that it is saved', async () => {
+    const { data, batch, rendered } = await useStack({ workers: 1, platformFaults: answerLost(1) });
+    const grid = ['--grid', 'EmptyImage.color=1,2', '--concurrency', '1'];
+    expect((await batch(...grid)).exitCode).not.toBe(0);
+    expect((await readLedger(data)).map(({ state }) => state)).toEqual(['uncertain', 'saved']);
+    const again = await batch(...grid, '--retry-failed');
+    expect([again.exitCode, again.stderr]).toEqual([0, expect.anything()]);
+    expect((await readLedger(data)).map(({ state }) => state)).toEqual(['saved', 'saved']);
+    expect(rendered()).toBe(2);
   }, 60_000);
 
   it('stays in doubt when its repeat is refused: that tells nothing of the first', async () => {
