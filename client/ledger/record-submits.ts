@@ -3,6 +3,7 @@
  * it can be recognised whatever becomes of the answer.
  */
 import { randomUUID } from 'node:crypto';
+import { ComfyRunpodError, isComfyRunpodError } from '../../shared/index.ts';
 import type { Client } from '../client.ts';
 import { jobHashes } from './content-hash.ts';
 import type { JobBook } from './job-book.ts';
@@ -41,7 +42,7 @@ export function recordSubmits(client: Client, book: JobBook, options: RecordOpti
         return job;
       } catch (error) {
         record.submitFailed(error);
-        throw error;
+        throw record.key === undefined ? error : withNextStep(error);
       }
     },
     async runSync(input, syncOptions = {}) {
@@ -51,4 +52,16 @@ export function recordSubmits(client: Client, book: JobBook, options: RecordOpti
     [Symbol.asyncDispose]: () => client.close(),
   };
   return recorded;
+}
+
+/** With an entry in the ledger there is more to do about a doubtful submit than to look for it. */
+function withNextStep(error: unknown): unknown {
+  if (!isComfyRunpodError(error) || error.code !== 'SUBMIT_UNCERTAIN') return error;
+  return new ComfyRunpodError(error.code, error.message, {
+    cause: error,
+    issues: error.issues,
+    details: error.details,
+    nextStep:
+      'Run the same command again within a day: it is sent under the same key, and no worker renders one key twice.',
+  });
 }

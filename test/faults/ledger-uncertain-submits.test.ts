@@ -44,6 +44,7 @@ describe('a submit of which nobody knows whether it arrived', () => {
     const first = await run();
     expect(first.exitCode).not.toBe(0);
     expect(first.stderr).toContain('SUBMIT_UNCERTAIN');
+    expect(first.stderr).toContain('Run the same command again within a day');
     const [doubtful] = await readLedger(data);
     expect(doubtful).toMatchObject({ state: 'uncertain' });
 
