@@ -16,7 +16,7 @@ export function parseAssignment(text: string): Assignment {
   const at = text.indexOf('=');
   const target = text.slice(0, Math.max(0, at)).trim();
   if (!/^.+\..+$/.test(target)) {
-    throw new ComfyRunpodError('USAGE', `--set ${JSON.stringify(text.slice(0, 60))} is not NODE.input=value.`, {
+    throw new ComfyRunpodError('USAGE', 'A --set is not NODE.input=value.', {
       nextStep: 'Write it like "KSampler.steps=30" or 3.cfg=7; `comfy-runpod inspect` lists nodes and inputs.',
     });
   }
@@ -118,6 +118,8 @@ export function valueFor(workflow: Workflow, spot: Spot, text: string, objectInf
     );
   }
   const declared = node && objectInfo && findClass(objectInfo, node.class_type)?.inputsByName.get(name);
+  if (declared && declared.widget === undefined && current === undefined)
+    throw wrong(spot, 'takes a link, not a value');
   return declared?.widget === undefined ? likeCurrent(spot, current, text) : byDeclaration(spot, declared, text);
 }
 

@@ -62,10 +62,11 @@ export function textInputs(node: ApiNode, role: PromptRole, objectInfo: ObjectIn
 /** Nodes that hold both prompts name them so: the other one is never taken. */
 function ofRole(names: readonly string[], role: PromptRole): string[] {
   const negative = names.filter((name) => /neg/i.test(name));
-  if (role === 'negative') return negative;
   const rest = names.filter((name) => !negative.includes(name));
   const positive = rest.filter((name) => /pos/i.test(name));
-  return positive.length > 0 ? positive : rest;
+  if (role === 'positive') return positive.length > 0 ? positive : rest;
+  // An encoder of some pack with a text of no role is negative where it is wired so.
+  return negative.length > 0 || positive.length > 0 ? negative : rest;
 }
 
 /** Inputs of a node that makes text for others: a primitive, a text box. Inputs that are glue (delimiters, modes) are left out. */

@@ -19,7 +19,7 @@ export interface TracedPrompts {
 
 /**
  * Inputs of samplers and guiders that lead to each prompt. A guider with two conditionings (DualCFGGuider) has the wanted one first and the
- * unwanted one second; what it calls `negative` beside them is often either of both.
+ * unwanted one second; what it calls `negative` beside them is often either of both, so that it adds only what is not positive.
  */
 const rootInputs: Readonly<Record<PromptRole, readonly string[]>> = {
   positive: ['positive', 'conditioning', 'cond1', 'positive_cond', 'conditioning_positive'],
@@ -35,12 +35,16 @@ export function tracePrompts(workflow: Workflow, objectInfo?: ObjectInfo): Trace
       roots.flatMap((id) =>
         rootInputs[role].flatMap((name) => {
           const inputs = workflow[id]?.inputs ?? {};
-          const value = name === 'negative' && isLink(inputs['cond2']) ? undefined : inputs[name];
-          return isLink(value) ? tracer.conditioning(value, role) : [];
+          const value = inputs[name];
+          if (!isLink(value)) return [];
+          const spots = tracer.conditioning(value, role);
+          return name === 'negative' && isLink(inputs['cond2']) ? spots.filter(({ node }) => !wanted.has(node)) : spots;
         }),
       ),
     );
+  const wanted = new Set<string>();
   const positive = found('positive');
+  for (const { node } of positive) wanted.add(node);
   const negative = found('negative');
   const both = new Set(positive.map(spotKey).filter((key) => negative.some((spot) => spotKey(spot) === key)));
   const own = (spots: readonly Spot[]) => spots.filter((spot) => !both.has(spotKey(spot)));
@@ -92,9 +96,12 @@ class Tracer {
       this.notes.add(`The ${role} prompt is zeroed out by node ${id}: there is no ${role} text.`);
       return [];
     }
-    const texts = textInputs(node, role, this.#objectInfo);
+    // A node that is given a conditioning passes it on: its own text (tracks, a box of GLIGEN) is something else.
+    const given = this.#given(node, slot);
+    const texts = given.length > 0 ? [] : textInputs(node, role, this.#objectInfo);
     if (texts.length > 0) return this.#texts(id, node, texts);
-    return this.#upstream(node, slot).flatMap((next) => this.conditioning(next, role, path));
+    const next = given.length > 0 ? given : relays(node);
+    return next.flatMap((link) => this.conditioning(link, role, path));
   }
 
   /** Constant texts of one node are one spot; linked ones are where they come from. */
@@ -119,8 +126,8 @@ class Tracer {
     });
   }
 
-  /** The links of a conditioning node that lead on to texts of this role. */
-  #upstream(node: ApiNode, slot: number): Link[] {
+  /** The conditionings that a node is given, as far as they reach the output that is asked for. */
+  #given(node: ApiNode, slot: number): Link[] {
     const { inputs, class_type: classType } = node;
     const positive = inputs['positive'];
     const negative = inputs['negative'];
@@ -134,9 +141,11 @@ class Tracer {
     const names = declared
       ? declared.inputs.filter(({ type }) => type === 'CONDITIONING').map(({ name }) => name)
       : Object.keys(inputs).filter((name) => /^(conditioning(_.*)?|positive|negative|cond\d*)$/.test(name));
-    const links = names.map((name) => inputs[name]).filter(isLink);
-    if (links.length > 0) return links;
-    // A switch or a relay of some pack: whatever it is given may be it.
-    return Object.entries(inputs).flatMap(([name, value]) => (relayed.test(name) && isLink(value) ? [value] : []));
+    return names.map((name) => inputs[name]).filter(isLink);
   }
+}
+
+/** A switch or a relay of some pack: whatever it is given may be it. */
+function relays({ inputs }: ApiNode): Link[] {
+  return Object.entries(inputs).flatMap(([name, value]) => (relayed.test(name) && isLink(value) ? [value] : []));
 }

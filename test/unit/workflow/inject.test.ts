@@ -160,6 +160,40 @@ describe('--prompt and --negative', () => {
   });
 });
 
+describe('prompts behind less usual nodes', () => {
+  const changed = (workflow: Workflow, request: { prompt?: string; negative?: string }, known = true) =>
+    injectWorkflow(workflow, request, known ? { objectInfo } : {}).report.changes.map(
+      ({ node, input }) => `${node}.${input}`,
+    );
+
+  it.for([true, false])('a negative text in the encoder of a pack is found (classes known: %s)', (known) => {
+    const workflow = plain({ '7': { class_type: 'Some TextEncode', inputs: { clip: ['4', 1], text: 'blurry' } } });
+    expect(changed(workflow, { negative: 'x' }, known)).toEqual(['7.text']);
+    expect(changed(workflow, { prompt: 'x' }, known)).toEqual(['6.text']);
+  });
+
+  it('the own text of a node that passes conditionings on is not a prompt', () => {
+    const workflow = plain({
+      '3': ksampler({ positive: ['8', 0], negative: ['8', 1] }),
+      '8': { class_type: 'WanTrackToVideo', inputs: { positive: ['6', 0], negative: ['7', 0], tracks: '[]' } },
+    });
+    expect(changed(workflow, { prompt: 'x' })).toEqual(['6.text']);
+    expect(changed(workflow, { negative: 'x' })).toEqual(['7.text']);
+  });
+
+  it('a guider with three different texts has two that could be the negative one', () => {
+    const workflow = plain({
+      '3': {
+        class_type: 'DualCFGGuider',
+        inputs: { model: ['4', 0], cond1: ['6', 0], cond2: ['8', 0], negative: ['7', 0] },
+      },
+      '8': encode('a second wish'),
+    });
+    expect(() => changed(workflow, { negative: 'x' })).toThrow('2 different texts');
+    expect(changed(workflow, { prompt: 'x' })).toEqual(['6.text']);
+  });
+});
+
 describe('--seed', () => {
   const linked = plain({
     '3': ksampler({ seed: ['30', 0] }),
@@ -217,6 +251,17 @@ describe('--set', () => {
     ['steps=3', 'is not NODE.input=value'],
   ])('%s is refused: %s', ([text = '', why = '']) => {
     expect(() => set(text)).toThrow(why);
+  });
+
+  it('a slip in --set does not repeat what may be a prompt', () => {
+    expect(() => set('6=a very private text')).toThrow(
+      expect.objectContaining({ code: 'USAGE', message: expect.not.stringContaining('private') }),
+    );
+  });
+
+  it('an input that takes links only takes no value', () => {
+    const workflow = plain({ '12': { class_type: 'ControlNetApplyAdvanced', inputs: { strength: 1 } } });
+    expect(() => set('12.vae=x', workflow)).toThrow('takes a link');
   });
 
   it('a typing error is answered with what was probably meant', () => {
