@@ -17,7 +17,7 @@ export function parseSeed(text: string): SeedWish {
   throw new ComfyRunpodError('USAGE', `--seed takes random, keep, or a whole number up to ${Number.MAX_SAFE_INTEGER}.`);
 }
 
-/** Every seed: `seed` and `noise_seed`, and every whole number that the editor can change after a run. One that a link fills is where it comes from. */
+/** Every seed: `seed` and `noise_seed`, and every whole number that the editor can change after a run, primitives aside. One that a link fills is where it comes from. */
 export function findSeeds(workflow: Workflow, objectInfo?: ObjectInfo): Spot[] {
   const spots = Object.entries(workflow).flatMap(([id, node]) =>
     seedInputs(node, objectInfo).flatMap((name) => {
@@ -31,9 +31,11 @@ export function findSeeds(workflow: Workflow, objectInfo?: ObjectInfo): Spot[] {
 
 function seedInputs(node: ApiNode, objectInfo: ObjectInfo | undefined): string[] {
   const declared = objectInfo && findClass(objectInfo, node.class_type);
-  const controlled = declared
-    ? declared.inputs.filter(({ type, options }) => type === 'INT' && isControlled(options['control_after_generate']))
-    : [];
+  // A bare number may be a width as well: it is a seed only where one is linked to it, and is found from there.
+  const controlled =
+    declared && !node.class_type.startsWith('Primitive')
+      ? declared.inputs.filter(({ type, options }) => type === 'INT' && isControlled(options['control_after_generate']))
+      : [];
   return ['seed', 'noise_seed', ...controlled.map(({ name }) => name)].filter(
     (name, index, names) => names.indexOf(name) === index && Object.hasOwn(node.inputs, name),
   );

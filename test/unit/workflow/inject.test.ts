@@ -208,6 +208,15 @@ describe('--seed', () => {
     expect(report.seeds).toEqual({ '30.value': 77 });
   });
 
+  it('a number that feeds a width is no seed, although the editor can change it after a run', () => {
+    const { '5': latent } = plain();
+    const sized = { ...linked, '5': { ...latent, inputs: { ...latent?.inputs, width: ['31', 0] } } };
+    const workflow = workflowSchema.parse({ ...sized, '31': { class_type: 'PrimitiveInt', inputs: { value: 512 } } });
+    const { workflow: changed, report } = injectWorkflow(workflow, { seed: '77' }, { objectInfo });
+    expect(report.seeds).toEqual({ '30.value': 77 });
+    expect(changed['31']?.inputs['value']).toBe(512);
+  });
+
   it('random seeds are whole, within the range, and come from the given chance', () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (chance) => {
