@@ -60,10 +60,10 @@ async function withoutFiles(file: string, flags: InjectFlags, context: CommandCo
 /** The way of `run`, up to the moment before it sends. */
 async function withFiles(file: string, flags: InjectFlags, context: CommandContext) {
   const target = { kind: 'direct', ...(flags.comfyUrl !== undefined && { comfyUrl: flags.comfyUrl }) } as const;
-  const { input, seeds } = await withInterrupt(context, (signal) =>
+  const { input, report } = await withInterrupt(context, (signal) =>
     prepareFromFlags(file, { ...flags, validate: false }, target, context, signal),
   );
-  return { workflow: input.workflow, report: { seeds } };
+  return { workflow: input.workflow, report };
 }
 
 /** Shows what is in a workflow and what each flag would change. */

@@ -6,7 +6,7 @@ import type { JobHandle } from '../../job-handle.ts';
 import type { LedgerRow } from '../../ledger/ledger-row.ts';
 import { prepareJob } from '../../submit/prepare-job.ts';
 import type { JobPolicy, SubmitRoute } from '../../transport/transport.ts';
-import type { InjectionRequest } from '../../workflow/inject/inject-workflow.ts';
+import type { InjectionReport, InjectionRequest } from '../../workflow/inject/inject-workflow.ts';
 import { type CommandContext, secondsOption } from '../command-context.ts';
 import { declarationsFor } from '../declarations.ts';
 import { findEarlier, noteEstimate } from '../look-ahead.ts';
@@ -121,6 +121,8 @@ export interface FlaggedJob {
   readonly options: Pick<ClientSubmitOptions, 'route' | 'policy'>;
   /** Seeds that were chosen, by `NODE.input`. */
   readonly seeds: Readonly<Record<string, number>>;
+  /** What was put into the workflow. */
+  readonly report: InjectionReport;
   /** The workflow as it was read, for whoever shows what changed. */
   readonly before: Workflow;
 }
@@ -161,6 +163,7 @@ export async function prepareFromFlags(
   return {
     input,
     seeds,
+    report,
     before: loaded.workflow,
     options: { route, ...(executionMs !== undefined && { policy: policyFor(executionMs) }) },
   };
