@@ -4,18 +4,26 @@
  * Ctrl-C: the first asks RunPod to cancel the job and goes on watching, because a job is only stopped when RunPod says so; the second stops
  * watching and leaves the job to itself.
  */
-import { type ComfyRunpodError, exitCodes, type HealthView, isComfyRunpodError } from '../../shared/index.ts';
+import {
+  type ComfyRunpodError,
+  exitCodes,
+  type HealthView,
+  isComfyRunpodError,
+  type Preview,
+} from '../../shared/index.ts';
 import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
 import type { JobBook } from '../ledger/job-book.ts';
 import { namedBySeed } from '../saving/named-by-seed.ts';
 import { isFetchable, type SavedBefore, type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
+import { megabytes } from '../submit/measure-body.ts';
 import type { CommandContext } from './command-context.ts';
 import { type PresentFlags, presentFiles } from './present-files.ts';
 import { QueueWatch } from './queue-watch.ts';
 import { errorDocument, errorText } from './render/error-text.ts';
 import { createProgressView, type ProgressView } from './render/progress-view.ts';
 import { filesDocument, resultText, shownPath, successDocument } from './render/result-text.ts';
+import { drawPicture, pictureRows, terminalGraphics } from './render/terminal-graphics.ts';
 
 /** What to do with the end. */
 export interface FollowToEnd {
@@ -84,6 +92,7 @@ async function watch(
   for await (const event of job.events({ signal })) {
     view.show(event);
     if (event.type !== 'end') context.emit({ jobId: job.id, ...event });
+    if (event.type === 'progress') await showPreview(event.progress.preview, view, context);
     const waits = event.type === 'status' && event.status === 'IN_QUEUE';
     if (waits && options.health && view.wantsQueue) queue.start();
     else queue.pause();
@@ -91,6 +100,15 @@ async function watch(
   }
   signal.throwIfAborted();
   return job.wait({ signal });
+}
+
+/** What is being made just now. A preview that can't be drawn is left out: there will be another. */
+async function showPreview(preview: Preview | undefined, view: ProgressView, context: CommandContext): Promise<void> {
+  const protocol = terminalGraphics(context.io.interactive, context.environment);
+  if (preview === undefined || protocol === undefined || context.json || context.quiet) return;
+  const drawn = await drawPicture(Buffer.from(preview.data, 'base64'), protocol).catch(() => undefined);
+  // How many rows a sixel picture takes is not known: it is drawn once, at the end.
+  if (drawn !== undefined && protocol !== 'sixel') view.picture(drawn, pictureRows);
 }
 
 function noCounters(): Promise<never> {
@@ -141,6 +159,7 @@ async function conclude(
       ...(cost !== undefined && { cost }),
       ...(Object.keys(seeds).length > 0 && { seeds }),
     });
+    if (files.length > 0) context.note(`saved     ${savedText(files)}`);
     if (cost !== undefined) context.note(`cost      about $${cost.toFixed(5)}`);
     await presentFiles(files, options.present ?? {}, context);
     return exitCodes.success;
@@ -153,6 +172,12 @@ async function conclude(
   }
   context.io.stderr.write(errorText(error, context.paint));
   return error.policy.exitCode;
+}
+
+/** `2 files, 3.1 MB` */
+function savedText(files: readonly SavedFile[]): string {
+  const bytes = files.reduce((sum, { artifact }) => sum + artifact.size, 0);
+  return `${files.length} ${files.length === 1 ? 'file' : 'files'}, ${megabytes(bytes)}`;
 }
 
 /** An earlier command died while it saved this result. */

@@ -35,6 +35,8 @@ export interface SubmitFlags {
   readonly allowExistingInputs?: boolean;
   readonly needs?: string;
   readonly objectInfo?: string;
+  /** Ask for pictures of what is being made. */
+  readonly previews?: boolean;
   /** Show what would be sent, and send nothing. */
   readonly dryRun?: boolean;
   /** False with --no-validate. */
@@ -59,6 +61,7 @@ export function addSubmitFlags(command: Command): Command {
     .option('--timeout <seconds>', 'longest run on the worker')
     .option('--runsync', 'submit with /runsync: 20 MB each way instead of 10, the result is kept for a minute only')
     .option('--needs <list>', 'what an endpoint must have, where several are named: vram=24,tag=video,model=FILE')
+    .option('--previews', 'ask for pictures of what is being made, and draw them in a terminal that can')
     .option('--dry-run', 'show what would change and how large the job would be, and send nothing')
     .option('--no-validate', 'send the workflow without the check of what ComfyUI would refuse')
     .option('--debug', "keep the job's files on the worker instead of wiping them");
@@ -161,7 +164,7 @@ export async function prepareFromFlags(
   noteInjected(report, context);
   const { seeds } = report;
   return {
-    input,
+    input: flags.previews === true ? { ...input, previews: true } : input,
     seeds,
     report,
     before: loaded.workflow,

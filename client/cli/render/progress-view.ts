@@ -15,6 +15,8 @@ export interface ProgressView {
   readonly wantsQueue: boolean;
   /** What the endpoint does while the job waits in its queue. */
   queue(text: string): void;
+  /** Draws a picture above the progress, in the place of the one before it; `text` takes up `rows` rows. Nothing outside a terminal. */
+  picture(text: string, rows: number): void;
   /** A line of its own between the progress. */
   note(text: string): void;
   /** Clears what was drawn. Idempotent. */
@@ -47,6 +49,7 @@ const silentView: ProgressView = {
   wantsQueue: false,
   show: () => undefined,
   queue: () => undefined,
+  picture: () => undefined,
   note: () => undefined,
   finish: () => undefined,
 };
@@ -91,6 +94,7 @@ function lineView(io: CliIo): ProgressView {
     },
     wantsQueue: true,
     queue: (text) => line(`waiting in the queue (${text})`),
+    picture: () => undefined,
     note: (text) => io.stderr.write(`${text}\n`),
     finish: () => undefined,
   };
@@ -100,6 +104,8 @@ function drawnView(io: CliIo): ProgressView {
   let drawn = false;
   let text = '';
   let fraction: number | undefined;
+  /** Rows of the picture right above the progress. */
+  let pictured = 0;
   const clear = () => {
     if (drawn) io.stderr.write('\r\u001b[2K');
     drawn = false;
@@ -129,8 +135,16 @@ function drawnView(io: CliIo): ProgressView {
       text = `waiting in the queue (${counters})`;
       draw();
     },
+    picture(picture, rows) {
+      clear();
+      if (pictured > 0) io.stderr.write(`\u001b[${pictured}A`);
+      io.stderr.write(picture);
+      pictured = rows;
+      draw();
+    },
     note(line) {
       clear();
+      pictured = 0;
       io.stderr.write(`${line}\n`);
     },
     finish: clear,

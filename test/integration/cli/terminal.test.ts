@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -23,10 +23,21 @@ const picture = join(examples, 'picture.png');
 const esc = '\u001b';
 const run = ['run', workflow, '--image', picture, '--sandbox', '--out', 'out'];
 
+/** Runs for about five seconds, so that progress is seen on the way, and shows what it makes. */
+const slow = {
+  '1': { class_type: 'EmptyImage', inputs: { width: 64, height: 64, batch_size: 1, color: 255 } },
+  '2': {
+    class_type: 'SandboxSleep',
+    inputs: { steps: 60, step_ms: 80, previews: true, value: ['1', 0], label: '' },
+  },
+  '3': { class_type: 'SaveImage', inputs: { images: ['2', 0], filename_prefix: 'out' } },
+};
+
 describe('what a program reads', () => {
   it('--jsonl prints a line of JSON for everything that happens, and the result last', async () => {
     const folder = await useFolder();
-    const outcome = await runCommandLine([...run, '--jsonl'], { folder });
+    await writeFile(join(folder, 'w.json'), JSON.stringify(slow));
+    const outcome = await runCommandLine(['run', 'w.json', '--sandbox', '--out', 'out', '--jsonl'], { folder });
     expect(outcome.exitCode).toBe(0);
     const lines = outcome.stdout
       .trimEnd()
@@ -88,6 +99,19 @@ describe('pictures in a terminal', () => {
     const sixel = await runCommandLine(run, { folder, interactive: true, environment: { TERM: 'foot' } });
     expect(sixel.stderr).toMatch(new RegExp(`${esc}P[0-9;]*q[^${esc}]+${esc}\\\\`));
   });
+
+  it('--previews draws what is being made, each picture in the place of the one before, and only when asked', async () => {
+    const folder = await useFolder();
+    await writeFile(join(folder, 'w.json'), JSON.stringify(slow));
+    const world = { folder, interactive: true, environment: { TERM: 'xterm-kitty' } };
+    const drawn = (text: string) => text.split(`${esc}_Ga=T`).length - 1;
+    const asked = await runCommandLine(['run', 'w.json', '--sandbox', '--previews', '--no-show', '--out', 'a'], world);
+    expect(asked.exitCode).toBe(0);
+    expect(drawn(asked.stderr)).toBeGreaterThan(1);
+    expect(asked.stderr).toContain(`${esc}[14A${esc}_G`);
+    const plain = await runCommandLine(['run', 'w.json', '--sandbox', '--no-show', '--out', 'b'], world);
+    expect(drawn(plain.stderr)).toBe(0);
+  }, 60_000);
 
   it('nothing is drawn outside a terminal, in tmux, with --no-show, or when it is turned off', async () => {
     const folder = await useFolder();
