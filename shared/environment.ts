@@ -228,6 +228,13 @@ export const workerVariables = {
     '/runpod-volume/comfy-runpod/results, where /runpod-volume exists',
     text,
   ),
+  ALLOW_PRIVATE_ADDRESSES: variable(
+    "Whether addresses that jobs bring (input files, `put` destinations, `s3Config`) may lead elsewhere than to public hosts: `false`; `loopback` for this machine, http included; `true` for any network that the worker reaches, its cloud's metadata service included. Leave it out where callers are not trusted.",
+    'false',
+    choice(['false', 'loopback', 'true'], 'false').transform((value) =>
+      value === 'loopback' ? value : value === 'true',
+    ),
+  ),
   DRAIN_TIMEOUT: variable(
     'Seconds that jobs in flight may take after SIGTERM before the worker gives them up with an error report.',
     '3600',

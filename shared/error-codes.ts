@@ -51,6 +51,13 @@ export const errorPolicies = {
     input,
     'Give an https address of a public host without user name and password, or send the bytes as data.',
   ),
+  DESTINATION_REFUSED: row(
+    'caller',
+    'never',
+    400,
+    input,
+    'Give https addresses of a public host without user name and password. ALLOW_PRIVATE_ADDRESSES on the worker allows others.',
+  ),
   INPUT_UNAVAILABLE: row(
     'caller',
     'never',

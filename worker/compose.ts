@@ -93,10 +93,11 @@ async function compose(parts: BootParts): Promise<Omit<ComposedRunner, 'close'>>
   const store = folders['input'] === undefined ? undefined : holdInputs(folders['input'], logger, owned);
   const workerId = config.runpod?.workerId ?? 'local';
   const journal = new JobJournal();
-  const { stallTimeoutMs: stallMs, encryptionKey, image, results: delivery } = config;
+  const { stallTimeoutMs: stallMs, encryptionKey, image, allowPrivate } = config;
+  const delivery = { ...config.results, reach: { allowPrivate } };
   const jobs = createJobRunner({
     policy: config.nodes,
-    inputs: { store },
+    inputs: { store, fetch: { allowPrivate } },
     onReceipt: (id, receipt) => journal.noteReceipt(id, receipt),
     boot: { report: () => boot.report(), missingModels: () => models.missing() },
     ...{ comfy, workspace, logger, workerId, stallMs, folders, delivery },

@@ -14,6 +14,7 @@ import {
   workerVariables,
 } from '../shared/core.ts';
 import { type BootConfig, readBootConfig } from './boot-config.ts';
+import type { AllowPrivate } from './net/index.ts';
 import { type Bucket, describeBucket } from './outputs/delivery/bucket.ts';
 import type { PrefetchMode } from './prefetch-policy.ts';
 import { fillTemplate, type RunpodConfig } from './runpod/index.ts';
@@ -74,6 +75,8 @@ export interface WorkerConfig {
   /** Name of the container image. */
   readonly image?: string;
   readonly results: ResultPlaces;
+  /** Which addresses that jobs bring (inputs, destinations) may be used besides public ones. */
+  readonly allowPrivate: AllowPrivate;
   readonly log: LogConfig;
   /** What is odd but no reason to fail; logged at start. */
   readonly warnings: readonly string[];
@@ -180,6 +183,7 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
     ...(values.ENCRYPTION_KEY !== undefined && { encryptionKey: values.ENCRYPTION_KEY }),
     ...(values.COMFY_RUNPOD_IMAGE !== undefined && { image: values.COMFY_RUNPOD_IMAGE }),
     results: readResultPlaces(values),
+    allowPrivate: values.ALLOW_PRIVATE_ADDRESSES,
     log: readLogConfig(environment),
     warnings,
   };

@@ -130,6 +130,8 @@ function workerBase(options: LocalStackOptions, comfy: OpenComfy): Record<string
     ...Object.fromEntries(kept),
     RUNPOD_LOG_LEVEL: environment['RUNPOD_LOG_LEVEL'] ?? options.logLevel ?? 'silent',
     COMFY_URL: comfy.url,
+    // Files and destinations of a trial lie on this machine as well.
+    ALLOW_PRIVATE_ADDRESSES: environment['ALLOW_PRIVATE_ADDRESSES'] ?? 'loopback',
     // It answered a moment ago; the default is for one that boots.
     COMFY_START_TIMEOUT: environment['COMFY_START_TIMEOUT'] ?? '30',
     ...(comfy.folders.input !== undefined && { COMFY_INPUT_DIR: comfy.folders.input }),

@@ -129,6 +129,8 @@ export interface DriverBenchOptions {
   readonly stallMs?: number;
   /** Where input files are held and how addresses are fetched, made from the stand-in's input folder. */
   readonly inputs?: (inputFolder: string, logger: Logger) => JobRunnerOptions['inputs'];
+  /** Where results go that don't fit into the answer. */
+  readonly delivery?: JobRunnerOptions['delivery'];
 }
 
 /** How one job ended. */
@@ -192,6 +194,7 @@ export async function startDriverBench(options: DriverBenchOptions = {}): Promis
     workerId: 'worker-1',
     ...(stallMs !== undefined && { stallMs }),
     ...(inputs && { inputs }),
+    ...(options.delivery && { delivery: options.delivery }),
   });
   const run = async (input: unknown, runOptions: RunOptions = {}): Promise<RunResult> => {
     const events: ProgressEvent[] = [];

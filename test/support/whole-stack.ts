@@ -80,6 +80,7 @@ async function start(options: WholeStackOptions, resources: ResourceStack): Prom
       COMFY_INPUT_DIR: standIn.directories.input,
       COMFY_OUTPUT_DIR: standIn.directories.output,
       COMFY_TEMP_DIR: standIn.directories.temp,
+      ALLOW_PRIVATE_ADDRESSES: 'loopback',
       ...options.workerEnvironment,
       ...options.environment,
     });

@@ -1,7 +1,7 @@
 /**
  * Fetches an input file from an address that a caller gave. The caller is not trusted with the worker's network, nor the server with its memory.
  *
- * 1. Every address that is connected to was checked first and is pinned ({@link file://./pinned-agent.ts}); so is that of every redirect.
+ * 1. Every address that is connected to was checked first and is pinned (worker/net/pinned-agent.ts); so is that of every redirect.
  * 2. Nothing of the address but its host reaches an error. No cookie, no credential and no proxy of the environment is used.
  * 3. At most a few chunks are in memory: the receiver of the bytes sets the pace.
  * 4. Whatever happens, the connection is gone when the promise settles.
@@ -9,26 +9,19 @@
 import { createHash } from 'node:crypto';
 import type { Dispatcher } from 'undici';
 import { ComfyRunpodError, limits, packageVersion } from '../../shared/index.ts';
+import { codeOf, createPinnedAgent, guardUrl, type Reach } from '../net/index.ts';
 import { startFetchClock } from './fetch-clock.ts';
-import { guardUrl } from './guard-url.ts';
 import { fetchFailed, tooLarge, unavailable, urlRefused } from './input-errors.ts';
 import { sniffBytes, sniffMedia } from './media-type.ts';
-import { type AllowPrivate, codeOf, createPinnedAgent, type ResolveHost } from './pinned-agent.ts';
 
 /** How addresses are fetched. */
-export interface FetchPolicy {
+export interface FetchPolicy extends Reach {
   /** Largest file, bytes. */
   readonly maxBytes: number;
   /** The whole fetch, redirects included, milliseconds. */
   readonly timeoutMs: number;
   /** Longest silence of the server, milliseconds. Default: `limits.inputIdleMs`. */
   readonly idleMs?: number;
-  /** Lets addresses through that are not public, and http to loopback. Default false. */
-  readonly allowPrivate?: AllowPrivate;
-  /** Looks hosts up. Default: the system's resolver. */
-  readonly resolve?: ResolveHost;
-  /** Certificates (PEM) that are trusted instead of the system's. */
-  readonly ca?: string;
 }
 
 /** One fetch. */
@@ -56,8 +49,7 @@ export interface FetchedInput {
  */
 export async function fetchInput(options: FetchOptions): Promise<FetchedInput> {
   options.signal.throwIfAborted();
-  const allowPrivate = options.allowPrivate ?? false;
-  let url = guardUrl(options.url, { allowPrivate });
+  let url = guarded(options.url, options);
   const { timeoutMs: total, idleMs: idle = limits.inputIdleMs } = options;
   using clock = startFetchClock({ total, idle }, (which) => tooSlow(url, which, { total, idle }), options.signal);
   for (let redirects = 0; ; redirects++) {
@@ -70,8 +62,21 @@ export async function fetchInput(options: FetchOptions): Promise<FetchedInput> {
     if ('fetched' in visited) return visited.fetched;
     if (redirects >= limits.inputRedirects)
       throw urlRefused(`redirects more than ${limits.inputRedirects} times`, url.hostname);
-    url = guardUrl(visited.location, { allowPrivate, from: url });
+    url = guarded(visited.location, options, url);
   }
+}
+
+function guarded(text: string, { allowPrivate = false }: Reach, from?: URL): URL {
+  const result = guardUrl(text, { allowPrivate, from });
+  if (result.kind === 'refused') throw urlRefused(result.why, result.host);
+  return result.url;
+}
+
+async function agentFor(url: URL, reach: Reach, signal: AbortSignal) {
+  const made = await createPinnedAgent(url, reach, signal);
+  if (made.kind === 'refused') throw urlRefused(made.why, url.hostname);
+  if (made.kind === 'not-found') throw fetchFailed(url.hostname, made.why, made.reason, made.cause);
+  return made.agent;
 }
 
 /** One request over a connection of its own, which ends with `use`. */
@@ -81,8 +86,7 @@ async function visit<T>(
   signal: AbortSignal,
   use: (response: Dispatcher.ResponseData) => Promise<T>,
 ): Promise<T> {
-  const { allowPrivate = false, resolve, ca } = options;
-  const agent = await createPinnedAgent(url, { allowPrivate, resolve, ca, signal });
+  const agent = await agentFor(url, options, signal);
   let response: Dispatcher.ResponseData | undefined;
   try {
     response = await agent.request({

@@ -3,8 +3,10 @@
  * needs it. Its errors name buckets and requests, so only their status or code goes on.
  */
 import { createHash } from 'node:crypto';
+import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
-import { isComfyRunpodError } from '../../../shared/index.ts';
+import { ComfyRunpodError, isComfyRunpodError } from '../../../shared/index.ts';
+import { guardUrl, pinHost, type Reach } from '../../net/index.ts';
 import type { Bucket } from './bucket.ts';
 import { objectName } from './object-name.ts';
 import { maxPresignSeconds, presignGet } from './presign-get.ts';
@@ -19,15 +21,15 @@ const prefix = 'comfy-runpod';
 
 type Client = import('@aws-sdk/client-s3').S3Client;
 
-/** Sends to a bucket. */
-export function bucketRung(bucket: Bucket, jobId: string, patience: UploadPatience): Rung {
+/** Sends to a bucket. `reach`: how far its address may lead, when the job brought it; that of the worker's own configuration leads anywhere. */
+export function bucketRung(bucket: Bucket, jobId: string, patience: UploadPatience, reach: Reach | undefined): Rung {
   let client: Promise<Client> | undefined;
   return {
     via: 'bucket',
     maxBytes: Number.POSITIVE_INFINITY,
     maxArtifacts: Number.POSITIVE_INFINITY,
     async send({ source, described, extension }, index, reason, signal) {
-      client ??= connect(bucket);
+      client ??= reach ? connectChecked(bucket, reach, signal) : connect(bucket);
       const connected = await client;
       const key = [prefix, ...objectName(jobId, index, extension)].join('/');
       const object = {
@@ -43,10 +45,28 @@ export function bucketRung(bucket: Bucket, jobId: string, patience: UploadPatien
   };
 }
 
-async function connect({ endpoint, accessKeyId, secretAccessKey, region }: Bucket): Promise<Client> {
+/** Connects to network addresses that were checked, and to no other. Throws `RESULT_UNDELIVERED`. */
+async function connectChecked(bucket: Bucket, reach: Reach, signal: AbortSignal): Promise<Client> {
+  const guarded = guardUrl(bucket.endpoint, { allowPrivate: reach.allowPrivate ?? false });
+  const pinned = guarded.kind === 'refused' ? guarded : await pinHost(guarded.url, reach, signal);
+  if (pinned.kind === 'pinned') return connect(bucket, { lookup: pinned.lookup, ca: reach.ca });
+  throw new ComfyRunpodError('RESULT_UNDELIVERED', `The address of the bucket that came with the job ${pinned.why}.`, {
+    details: { reason: pinned.kind },
+    nextStep: 'Give s3Config an https address of a public host.',
+  });
+}
+
+type AgentOptions = { readonly lookup?: LookupFunction; readonly ca?: string | undefined };
+
+async function connect(
+  { endpoint, accessKeyId, secretAccessKey, region }: Bucket,
+  { lookup, ca }: AgentOptions = {},
+): Promise<Client> {
   const { S3Client } = await import('@aws-sdk/client-s3');
+  const agent = { keepAlive: true, maxSockets: 4, ...(lookup && { lookup }) };
   return new S3Client({
     endpoint,
+    requestHandler: { httpAgent: agent, httpsAgent: { ...agent, ...(ca !== undefined && { ca }) } },
     region,
     credentials: { accessKeyId, secretAccessKey },
     forcePathStyle: true,

@@ -3,9 +3,10 @@
  * that fails on the way is left and the next one starts from the first artifact again. A job may force one way.
  */
 import { ComfyRunpodError, type Destination, isComfyRunpodError, toComfyRunpodError } from '../../../shared/index.ts';
+import type { Reach } from '../../net/index.ts';
 import { type Bucket, readS3Config } from './bucket.ts';
 import { bucketRung } from './bucket-rung.ts';
-import { putRung } from './put-rung.ts';
+import { putRefusal, putRung } from './put-rung.ts';
 import type { PreparedArtifact, Rung, SentArtifact } from './rung.ts';
 import { type PostChunk, streamRung } from './stream-rung.ts';
 import { type UploadPatience, uploadPatience } from './upload-retry.ts';
@@ -17,6 +18,8 @@ export interface DeliveryPlaces {
   /** Absolute folder on a network volume. */
   readonly volumeDir?: string;
   readonly patience?: UploadPatience;
+  /** Where addresses that a job brings may lead. Default: public hosts only. */
+  readonly reach?: Reach;
 }
 
 /** What the job brings along. */
@@ -34,18 +37,24 @@ export function openRungs(places: DeliveryPlaces, request: DeliveryRequest): rea
   const { destination, jobId } = request;
   const patience = places.patience ?? uploadPatience;
   const wants = (kind: Destination['kind']) => destination.kind === 'auto' || destination.kind === kind;
-  const bucket = readS3Config(request.s3Config) ?? places.bucket;
+  const reach = places.reach ?? {};
+  const own = readS3Config(request.s3Config);
+  const bucket = own ?? places.bucket;
   return [
     ...(request.postChunk && wants('stream') ? [streamRung(request.postChunk)] : []),
-    ...(destination.kind === 'put' ? [putRung(destination, patience)] : []),
-    ...(bucket && wants('bucket') ? [bucketRung(bucket, jobId, patience)] : []),
+    ...(destination.kind === 'put' ? [putRung(destination, patience, reach)] : []),
+    ...(bucket && wants('bucket') ? [bucketRung(bucket, jobId, patience, own && reach)] : []),
     ...(places.volumeDir !== undefined && wants('volume') ? [volumeRung(places.volumeDir, jobId)] : []),
   ];
 }
 
-/** Refuses, before anything runs, a job that forces a way which this worker doesn't have. Throws `CONFIG_MISSING`. */
+/**
+ * Refuses, before anything runs, a job that forces a way which this worker doesn't have (`CONFIG_MISSING`) or names an address that it may not
+ * use (`DESTINATION_REFUSED`).
+ */
 export function assertDestination(places: DeliveryPlaces, request: DeliveryRequest): void {
   const { kind } = request.destination;
+  if (request.destination.kind === 'put') assertAddresses(request.destination, places.reach ?? {});
   if (kind === 'auto' || kind === 'inline' || kind === 'put') return;
   const rungs = openRungs(places, request);
   for (const rung of rungs) rung.close();
@@ -64,6 +73,14 @@ export function assertDestination(places: DeliveryPlaces, request: DeliveryReque
       }[kind],
     },
   );
+}
+
+function assertAddresses(destination: Extract<Destination, { kind: 'put' }>, reach: Reach): void {
+  const why = putRefusal(destination, reach);
+  if (why === undefined) return;
+  throw new ComfyRunpodError('DESTINATION_REFUSED', `The address of a destination ${why}.`, {
+    issues: [{ field: 'destination', message: why }],
+  });
 }
 
 /** A result that goes down the ladder. */

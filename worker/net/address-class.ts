@@ -1,11 +1,11 @@
 /**
- * Which network addresses a worker may fetch from. Only addresses of the public Internet pass; everything that IANA lists for special use
+ * Which network addresses a worker may use for a job: fetch from, send results to. Only addresses of the public Internet pass; everything that IANA lists for special use
  * (IPv4 and IPv6 Special-Purpose Address Registries) does not, nor do the metadata services of clouds. An IPv6 address that carries an IPv4
  * address is judged by what it carries. Pure.
  */
 import { isIP } from 'node:net';
 
-/** What an address is for. Only `public` may be fetched from. */
+/** What an address is for. Without permission only `public` may be used. */
 export type AddressClass =
   | 'public'
   | 'loopback'
@@ -17,6 +17,9 @@ export type AddressClass =
   | 'reserved'
   | 'transition'
   | 'invalid';
+
+/** Which addresses may be used besides public ones: none, this machine's own, or any valid one. */
+export type AllowPrivate = boolean | 'loopback';
 
 interface Range {
   readonly base: bigint;
@@ -80,6 +83,12 @@ export function classifyAddress(address: string): AddressClass {
   if (version === 4) return classifyIpv4(ipv4Number(address));
   if (version === 6) return classifyIpv6(ipv6Number(address));
   return 'invalid';
+}
+
+/** True when an address of this class may be used. */
+export function mayUse(kind: AddressClass, allowPrivate: AllowPrivate): boolean {
+  if (kind === 'public') return true;
+  return allowPrivate === 'loopback' ? kind === 'loopback' : allowPrivate && kind !== 'invalid';
 }
 
 function classifyIpv4(value: bigint): AddressClass {

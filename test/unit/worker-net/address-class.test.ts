@@ -2,7 +2,7 @@
 import { BlockList } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { classifyAddress } from '../../../worker/inputs/address-class.ts';
+import { classifyAddress } from '../../../worker/net/address-class.ts';
 
 const special4 = new BlockList();
 for (const cidr of [
