@@ -50,9 +50,9 @@ export function isHttpUrl(value: unknown): value is string {
   return typeof value === 'string' && /^https?:\/\//i.test(value);
 }
 
-/** The next step for a file that was given as an address. */
+/** The next step for a file that was given as an address where the caller's contract has none. */
 export const sendBytesInstead =
-  'Send the bytes as base64 in place of the address; this worker fetches nothing from the network.';
+  "Send the bytes as base64 in place of the address. In this worker's own contract files may be given by address: files: [{name, url}].";
 
 /** Parses a text that has to be JSON. The text is not repeated in the error. */
 export function parseJsonField(text: string, field: string, code: ErrorCode = 'WORKFLOW_NOT_JSON'): unknown {

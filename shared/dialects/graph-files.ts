@@ -1,10 +1,10 @@
 /**
- * Files inside the graph: some contracts let a loader input hold base64, a data URL or an address in place of a name. Base64 becomes a
- * file of the job; an address is refused, because this worker fetches nothing; a path on the worker's disk is refused too, because it
- * would read any file (`/etc/passwd`).
+ * Files inside the graph: some contracts let a loader input hold base64, a data URL or an address in place of a name. All three become files of
+ * the job, an address one that the worker fetches under its own rules (https, public hosts). A path on the worker's disk is refused, because it
+ * would read any file (`/etc/passwd`), and so is a model by address, because nothing may be downloaded into the models folder.
  */
 import { isStrictBase64, stripDataUrl } from '../base64.ts';
-import { fieldRefusal, isHttpUrl, quoted, sendBytesInstead } from './foreign-value.ts';
+import { fieldRefusal, isHttpUrl, quoted } from './foreign-value.ts';
 import { type ConstantInput, mapConstantInputs } from './graph-inputs.ts';
 import type { JobDraft } from './job-draft.ts';
 import { sniffBase64 } from './sniff-base64.ts';
@@ -14,6 +14,11 @@ const mediaInputs: readonly string[] = ['image', 'video', 'audio', 'file', 'mask
 /** Inputs that name a model. An address there asks for a download into the models folder. */
 const modelInput =
   /(^|_)(ckpt|lora|vae|unet|clip|control_net|model|style_model|gligen|config)(_name|_path)\d?$|^clip_name\d$/;
+/** Extensions that an address may end with and a file may keep; what the file is, its bytes say. */
+const mediaExtension =
+  /\.(png|jpe?g|webp|gif|bmp|tiff?|avif|heic|mp4|webm|mov|mkv|avi|m4v|wav|mp3|flac|ogg|opus|m4a|glb)$/i;
+/** For addresses without one: loaders of videos and sounds choose their decoder by it. */
+const usualExtension: Readonly<Record<string, string>> = { video: 'mp4', video_path: 'mp4', audio: 'mp3' };
 /** Shorter texts are names, not files. */
 const shortestBase64 = 48;
 
@@ -25,7 +30,7 @@ export interface GraphFileRules {
   readonly localPaths: boolean;
 }
 
-/** Moves files out of the draft's graph into its files and checks the addresses that are left. */
+/** Moves files out of the draft's graph into its files and names the addresses that are left. */
 export function takeGraphFiles(draft: JobDraft, rules: GraphFileRules): void {
   const passedOn: string[] = [];
   draft.workflow = mapConstantInputs(draft.workflow, (constant) => {
@@ -34,7 +39,11 @@ export function takeGraphFiles(draft: JobDraft, rules: GraphFileRules): void {
     const field = `${quoted(constant.node)}.${quoted(constant.input)}`;
     const isMedia = mediaInputs.includes(constant.input);
     if (isHttpUrl(value)) {
-      assertNoDownload(constant, field, isMedia);
+      if (isMedia) {
+        const extension = extensionOfUrl(value) ?? usualExtension[constant.input] ?? 'png';
+        return draft.addNamedFetchedFile(`${constant.node}-${constant.input}`, extension, value, field);
+      }
+      assertNoModel(constant, field);
       passedOn.push(field);
       return value;
     }
@@ -60,8 +69,7 @@ export function takeGraphFiles(draft: JobDraft, rules: GraphFileRules): void {
   }
 }
 
-function assertNoDownload(constant: ConstantInput, field: string, isMedia: boolean): void {
-  if (isMedia) throw fieldRefusal(field, "files can't be given as an address", sendBytesInstead);
+function assertNoModel(constant: ConstantInput, field: string): void {
   if (modelInput.test(constant.input)) {
     throw fieldRefusal(
       field,
@@ -77,6 +85,11 @@ function fileText(value: string, bareBase64: boolean): string | undefined {
   if (!bareBase64 || value.length < shortestBase64) return undefined;
   const compact = value.replace(/\s+/g, '');
   return isStrictBase64(compact) && sniffBase64(compact) !== undefined ? compact : undefined;
+}
+
+/** The file extension that the path of an address ends with, when it is one of a media file. */
+export function extensionOfUrl(url: string): string | undefined {
+  return mediaExtension.exec(URL.parse(url)?.pathname ?? '')?.[1]?.toLowerCase();
 }
 
 /** File extension for the type that a data URL names; `bin` when it tells nothing useful. */

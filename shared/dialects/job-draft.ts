@@ -31,7 +31,7 @@ export class JobDraft {
   /** Canonical options: `limits`, `outputs`, `debug`, `comfyOrgApiKey`, ... */
   readonly options = new Map<string, unknown>();
   answer: AnswerFacts = {};
-  readonly #files: { name: unknown; data: unknown }[] = [];
+  readonly #files: ({ name: unknown; data: unknown } | { name: unknown; url: string })[] = [];
   readonly #injections: Record<string, unknown>[] = [];
   /** Canonical path to the caller's. */
   readonly #fields = new Map<string, string>();
@@ -45,19 +45,43 @@ export class JobDraft {
   /** Adds a file whose bytes are base64. `field` is where its data stands in the request, `nameField` where its name does. */
   addFile(name: unknown, data: unknown, field: string, nameField: string): void {
     if (isHttpUrl(data)) throw fieldRefusal(field, "files can't be given as an address", sendBytesInstead);
-    const at = `files.${this.#files.length}`;
-    this.#fields.set(`${at}.data`, field).set(`${at}.name`, nameField);
+    this.#nameFields('data', field, nameField);
     this.#files.push({ name, data: typeof data === 'string' ? withoutLineBreaks(data) : data });
+  }
+
+  /** Adds a file that the worker fetches: for contracts that have files by address. */
+  addFetchedFile(name: unknown, url: string, field: string, nameField: string): void {
+    this.#nameFields('url', field, nameField);
+    this.#files.push({ name, url });
   }
 
   /** Adds a file under a name made from `stem`, which no other file has, and returns the name. */
   addNamedFile(stem: string, extension: string, data: string, field: string): string {
+    const name = this.#freeName(stem, extension);
+    this.addFile(name, data, field, field);
+    return name;
+  }
+
+  /** Adds a file that the worker fetches, under a name made from `stem`, and returns the name. An address that is known is fetched once. */
+  addNamedFetchedFile(stem: string, extension: string, url: string, field: string): string {
+    const known = this.#files.find((file) => 'url' in file && file.url === url)?.name;
+    if (typeof known === 'string') return known;
+    const name = this.#freeName(stem, extension);
+    this.addFetchedFile(name, url, field, field);
+    return name;
+  }
+
+  #freeName(stem: string, extension: string): string {
     const safe = stem.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 100);
     const taken = (name: string) => this.#files.some((file) => file.name === name);
     let name = `${safe}.${extension}`;
     for (let i = 2; taken(name); i++) name = `${safe}-${i}.${extension}`;
-    this.addFile(name, data, field, field);
     return name;
+  }
+
+  #nameFields(content: 'data' | 'url', field: string, nameField: string): void {
+    const at = `files.${this.#files.length}`;
+    this.#fields.set(`${at}.${content}`, field).set(`${at}.name`, nameField);
   }
 
   /** Adds a value or file to put into a node. `field` is where the caller asked for it. */

@@ -1,16 +1,8 @@
 /** Reads what callers of cog-comfyui send (caller contracts §4.6): the workflow as text, one input file, conversion of results. */
 import { stripDataUrl } from '../base64.ts';
-import {
-  booleanField,
-  fieldRefusal,
-  isBlank,
-  isHttpUrl,
-  parseJsonField,
-  refuseFields,
-  sendBytesInstead,
-} from './foreign-value.ts';
-import { extensionOfDataUrl, takeGraphFiles } from './graph-files.ts';
-import { isSeed, mapConstantInputs } from './graph-inputs.ts';
+import { booleanField, fieldRefusal, isBlank, isHttpUrl, parseJsonField, refuseFields } from './foreign-value.ts';
+import { extensionOfDataUrl, extensionOfUrl, takeGraphFiles } from './graph-files.ts';
+import { constantInputs, isSeed, mapConstantInputs } from './graph-inputs.ts';
 import { JobDraft } from './job-draft.ts';
 import { isTarBase64, sniffBase64 } from './sniff-base64.ts';
 
@@ -71,18 +63,35 @@ function readWorkflow(value: unknown): unknown {
 /** cog puts the one file into the input folder as `input` plus its extension; workflows name it so. */
 function addInputFile(draft: JobDraft, value: unknown): void {
   if (isBlank(value)) return;
-  if (typeof value !== 'string') throw fieldRefusal('input_file', 'expected a data URL or base64');
-  if (isHttpUrl(value)) throw fieldRefusal('input_file', "files can't be given as an address", sendBytesInstead);
+  if (typeof value !== 'string') throw fieldRefusal('input_file', 'expected an address, a data URL or base64');
+  if (isHttpUrl(value)) {
+    if (/\.(zip|tar|tgz|gz)$/i.test(URL.parse(value)?.pathname ?? '')) throw archiveRefusal();
+    const extension = extensionOfUrl(value);
+    const name = extension === undefined ? nameInGraph(draft.workflow) : `input.${extension}`;
+    draft.addFetchedFile(name, value, 'input_file', 'input_file');
+    return;
+  }
   const base64 = stripDataUrl(value);
   const extension = sniffBase64(base64) ?? extensionOfDataUrl(value);
-  if (archives.includes(extension) || isTarBase64(base64)) {
-    throw fieldRefusal(
-      'input_file',
-      'archives are not unpacked',
-      'Send several files as images: [{name, image}] with dialect: "worker-comfyui".',
-    );
-  }
+  if (archives.includes(extension) || isTarBase64(base64)) throw archiveRefusal();
   draft.addFile(`input.${extension}`, base64, 'input_file', 'input_file');
+}
+
+function archiveRefusal(): Error {
+  return fieldRefusal(
+    'input_file',
+    'archives are not unpacked',
+    'Send several files as images: [{name, image}] with dialect: "worker-comfyui".',
+  );
+}
+
+/** What the workflow calls the file, for an address that doesn't tell its type. */
+function nameInGraph(workflow: unknown): string {
+  const names = constantInputs(workflow).map(({ value }) => value);
+  return (
+    names.find((name): name is string => typeof name === 'string' && /^input\.[a-z0-9]{2,5}$/i.test(name)) ??
+    'input.png'
+  );
 }
 
 /** `output_format: png` leaves PNG files as they are, which is what happens here; anything else would need a conversion. */

@@ -1,21 +1,12 @@
 /** Reads what callers of the ComfyGen worker send (caller contracts §4.5). */
-import {
-  fieldRefusal,
-  isBlank,
-  isHttpUrl,
-  isRecord,
-  quoted,
-  recordField,
-  refuseFields,
-  sendBytesInstead,
-} from './foreign-value.ts';
+import { fieldRefusal, isBlank, isHttpUrl, isRecord, quoted, recordField, refuseFields } from './foreign-value.ts';
 import { constantInputs, isSeed } from './graph-inputs.ts';
 import { JobDraft } from './job-draft.ts';
 import { workflowValue } from './read-worker-comfyui.ts';
 
 const known = ['workflow', 'file_inputs', 'overrides', 'timeout', 'command'] as const;
 
-/** `{workflow, file_inputs: {node: {field, url, filename}}, overrides: {node: {input: value}}, timeout}`; `url` may be a data URL only. */
+/** `{workflow, file_inputs: {node: {field, url, filename}}, overrides: {node: {input: value}}, timeout}`; `url` may be a data URL. */
 export function readComfygen(input: Readonly<Record<string, unknown>>): JobDraft {
   refuseFields(input, {
     command: [
@@ -44,14 +35,9 @@ export function readComfygen(input: Readonly<Record<string, unknown>>): JobDraft
 function addFileInput(draft: JobDraft, node: string, file: unknown): void {
   const at = `file_inputs.${quoted(node)}`;
   if (!isRecord(file)) throw fieldRefusal(at, 'expected an object with field, url and filename');
-  if (isHttpUrl(file['url'])) {
-    throw fieldRefusal(
-      `${at}.url`,
-      "files can't be given as an address",
-      `${sendBytesInstead} A data URL is accepted.`,
-    );
-  }
-  draft.addFile(file['filename'], file['url'], `${at}.url`, `${at}.filename`);
+  const { url, filename } = file;
+  if (isHttpUrl(url)) draft.addFetchedFile(filename, url, `${at}.url`, `${at}.filename`);
+  else draft.addFile(filename, url, `${at}.url`, `${at}.filename`);
   draft.inject({ node, input: file['field'], file: file['filename'] }, at);
   draft.warnOfUnknown(file, ['field', 'url', 'filename'], ` in ${at}`);
 }

@@ -14,14 +14,17 @@ const unserved = {
   http_upload: noUpload,
   webhook: noWebhook,
   webhook_v2: noWebhook,
-  credentials: ['nothing is fetched from addresses', 'Leave it out and send the files as base64.'],
+  credentials: [
+    'addresses are fetched without credentials',
+    'Leave it out and give signed addresses, or send the files as base64.',
+  ],
   convert_output: ['results are not converted', 'Leave it out; files come back as ComfyUI saved them.'],
 } as const satisfies Record<string, readonly [string, string]>;
 
 /** What ComfyUI's own clients send beside the graph, and what has no meaning for a job. */
 const withoutMeaning = ['client_id', 'prompt_id', 'number', 'front'] as const;
 
-/** `{prompt, id?}` with files inside the graph as base64 or data URLs. */
+/** `{prompt, id?}` with files inside the graph as addresses, base64 or data URLs. */
 export function readSalad(input: Readonly<Record<string, unknown>>): JobDraft {
   refuseFields(input, unserved);
   const draft = new JobDraft(workflowValue(input['prompt'], 'prompt'), 'prompt');

@@ -4,6 +4,7 @@ import { request } from 'undici';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { delay, isTerminalStatus, type JobView } from '../../shared/index.ts';
 import { dialectFixture, testFernetKey } from '../support/dialects.ts';
+import { FileServers, pngBytes } from '../support/file-servers.ts';
 import { filesBelow, startWholeStack, type WholeStack } from '../support/whole-stack.ts';
 
 let stack: WholeStack;
@@ -150,6 +151,71 @@ describe('a job that ends well', () => {
     expect(view).toMatchObject({ status: 'COMPLETED', output: { id: 'job-17', filenames: ['out_00001_.png'] } });
     await expectPicture((view.output as { images: unknown[] }).images[0]);
     expect(await filesLeft()).toEqual([]);
+  });
+
+  describe('whose files are given by address', () => {
+    const picture = pngBytes();
+    const servers = new FileServers();
+    afterEach(() => servers.closeAll());
+
+    async function served(): Promise<{ url: string; asked: string[] }> {
+      const asked: string[] = [];
+      const { port } = await servers.http((incoming, response) => {
+        asked.push(incoming.url ?? '');
+        if (incoming.url?.startsWith('/gone') === true) response.writeHead(404).end();
+        else response.end(picture);
+      });
+      return { url: `http://127.0.0.1:${port}`, asked };
+    }
+
+    const loading = (image: string) => ({ ...fromLoader, '1': { class_type: 'LoadImage', inputs: { image } } });
+    const callers: readonly (readonly [string, (url: string) => unknown, (output: Json) => unknown])[] = [
+      [
+        'ComfyGen',
+        (url) => ({
+          workflow: loading('unset.png'),
+          file_inputs: { '1': { field: 'image', url, filename: 'start.png' } },
+        }),
+        (output) => (output['output'] as { url: string }).url.split(',')[1],
+      ],
+      ['Salad', (url) => ({ prompt: loading(url) }), (output) => (output['images'] as unknown[])[0]],
+      [
+        'cog-comfyui',
+        (url) => ({ workflow_json: JSON.stringify(loading('input.png')), input_file: url }),
+        (output) => String((output as unknown as unknown[])[0]).split(',')[1],
+      ],
+      [
+        'ai-dock',
+        (url) => ({ workflow_json: loading(url) }),
+        (output) => (output['output'] as { data: string }[])[0]?.data,
+      ],
+    ];
+
+    it.each(callers)('%s: they are fetched once and wiped like any other', async (_caller, input, pictureOf) => {
+      const { url, asked } = await served();
+      const { view } = await send(input(`${url}/a.png?sig=very-private`));
+      expect(view).toMatchObject({ status: 'COMPLETED' });
+      await expectPicture(pictureOf(view.output as Json));
+      expect(asked).toEqual(['/a.png?sig=very-private']);
+      expect(await filesLeft()).toEqual([]);
+      expect(JSON.stringify(view) + stack.log.join('')).not.toContain('very-private');
+    });
+
+    it.each(callers)('%s: one that is not there fails the job, without its address', async (_caller, input) => {
+      const { url } = await served();
+      const { view } = await send(input(`${url}/gone.png?sig=very-private`));
+      expect(view.status).toBe('FAILED');
+      expect(String(view.error)).toContain('INPUT_UNAVAILABLE');
+      expect(JSON.stringify(view) + stack.log.join('')).not.toContain('very-private');
+    });
+
+    it('worker-comfyui has no files by address: it is told what to send', async () => {
+      const { url, asked } = await served();
+      const { view } = await send({ workflow: fromLoader, images: [{ name: 'input.png', image: `${url}/a.png` }] });
+      expect(view.status).toBe('FAILED');
+      expect(String(view.error)).toContain('images.0.image');
+      expect(asked).toEqual([]);
+    });
   });
 
   it('a bare graph is a job, answered as worker-comfyui does', async () => {
