@@ -61,8 +61,22 @@ export class ComfyHttp {
     return `${this.#baseUrl.replace(/^http/, 'ws')}/ws?clientId=${encodeURIComponent(clientId)}`;
   }
 
-  /** Sends one request and reads the whole answer. Throws `COMFY_UNREACHABLE` with `details.transport`, `COMFY_PROTOCOL` when too large. */
+  /**
+   * Sends one request and reads the whole answer. Throws `COMFY_UNREACHABLE` with `details.transport`, `COMFY_PROTOCOL` when too large. A question
+   * whose connection was dropped is asked once more: the server may have closed an idle connection at the very moment that it was used again, and
+   * asking twice changes nothing (RFC 9110 §9.2.2). What changes something is never repeated here.
+   */
   async send(options: ComfyRequest): Promise<ComfyAnswer> {
+    try {
+      return await this.#send(options);
+    } catch (error) {
+      const asks = options.method === undefined || options.method === 'GET' || options.method === 'HEAD';
+      if (!asks || transportFailure(error) !== 'reset' || options.signal?.aborted) throw error;
+      return await this.#send(options);
+    }
+  }
+
+  async #send(options: ComfyRequest): Promise<ComfyAnswer> {
     options.signal?.throwIfAborted();
     using deadline = createDeadline(
       options.timeoutMs ?? this.#requestMs,
