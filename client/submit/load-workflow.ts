@@ -11,6 +11,7 @@ import { type Conversion, type ConvertOptions, convertWorkflow } from '../workfl
 import type { ConversionEntry, ConversionReport } from '../workflow/convert/report.ts';
 import { mediaFormat, readEmbeddedWorkflow } from '../workflow/embedded/read-embedded-workflow.ts';
 import { parseWorkflowDocument, readWorkflowDocument, type WorkflowDocument } from '../workflow/parse-workflow.ts';
+import { forgetJobFolder } from './forget-job-folder.ts';
 
 /** Options of {@link loadWorkflow}. */
 export interface LoadWorkflowOptions extends WorkflowFile {
@@ -49,7 +50,7 @@ export async function loadWorkflow(options: LoadWorkflowOptions): Promise<Loaded
     media === undefined ? parseWorkflowDocument(decodeText(bytes)) : await readEmbedded(bytes, shown, media);
   const origin = media === undefined ? {} : { media };
   if (document.format === 'api') {
-    const { workflow } = document;
+    const workflow = media === undefined ? document.workflow : forgetJobFolder(document.workflow);
     return { ...origin, workflow, format: 'api', titles: titlesOf(workflow), warnings: [] };
   }
   const declarations = await (options.declarations ?? shippedDeclarations)();

@@ -48,6 +48,20 @@ describe('without configuration', () => {
     expect(after.every((value, at) => [0, 1].includes(255 - (before[at] ?? 0) - value))).toBe(true);
   });
 
+  it('a result that kept its workflow runs again, as a workflow, with the same outcome', async () => {
+    const folder = await useExamples();
+    const argv = ['run', 'workflows/invert-picture.json', 'picture.png', '--metadata', 'keep', '--out', 'first'];
+    const first = await runCommandLine(argv, { folder });
+    expect(first.exitCode).toBe(0);
+    const made = first.stdout.trim();
+    const second = await runCommandLine(['run', made, 'picture.png', '--out', 'second'], { folder });
+    expect(second.exitCode).toBe(0);
+    expect(second.stderr).toContain('embedded in the PNG file');
+    expect(second.stdout.trim().replace('second', 'first')).toBe(made);
+    const raw = (path: string) => sharp(join(folder, path)).raw().toBuffer();
+    expect((await raw(second.stdout.trim())).equals(await raw(made))).toBe(true);
+  }, 30_000);
+
   it('pictures go to their nodes by title, or in the order of ids where 2 comes before 10', async () => {
     const folder = await useExamples();
     const colour = async (name: string, background: string) =>
