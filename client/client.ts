@@ -15,6 +15,7 @@ import {
 import { askWorker } from './introspection/ask-worker.ts';
 import { JobHandle, type WaitOptions } from './job-handle.ts';
 import type { JobResult } from './job-result.ts';
+import { Receivers } from './receiving/receivers.ts';
 import { createRunpodTransport } from './transport/runpod/runpod-transport.ts';
 import type { JobPolicy, PurgeResult, SubmitRoute, Transport } from './transport/transport.ts';
 
@@ -48,6 +49,11 @@ const optionsSchema = z.strictObject({
   outagePatienceMs: z.number().min(0).optional(),
   /** Folder in which the processes of this machine count their calls together, so that RunPod's limits hold for all. Default: each for itself. */
   callsFolder: z.string().min(1).optional(),
+  /**
+   * Folder in which results that come in chunks wait until they are saved. Another process with the same folder goes on from what is there, so that
+   * one that is stopped or killed loses nothing that it had. Default: temporary files that are gone with the client.
+   */
+  resultsFolder: z.string().min(1).optional(),
   /** Replaces RunPod's API; then key, endpoint and address are not needed. */
   transport: transportSchema.optional(),
   /** Closes the client when aborted. */
@@ -91,7 +97,10 @@ export interface Client extends AsyncDisposable {
   describe(options?: WaitOptions): Promise<Description>;
   /** Removes queued jobs; running ones go on. */
   purgeQueue(options?: WaitOptions): Promise<PurgeResult>;
-  /** Ends open requests. Idempotent. */
+  /**
+   * Ends open requests, and removes the temporary files of results that came in chunks and were not saved. An answer that holds chunks is read to
+   * its end first, for ten seconds at most: RunPod hands them out once. Idempotent.
+   */
   close(): Promise<void>;
 }
 
@@ -105,8 +114,12 @@ export function createClient(options: ClientOptions): Client {
   }
   const settings = parsed.data;
   const transport = settings.transport ?? runpodTransport(settings);
+  const receivers = new Receivers(transport, settings.resultsFolder);
   const handle = (id: string, view?: Awaited<ReturnType<Transport['status']>>, mayStream = false) =>
-    new JobHandle({ id, transport, maxPollDurationMs: settings.maxPollDurationMs, mayStream, ...(view && { view }) });
+    new JobHandle({
+      ...{ id, transport, receivers, maxPollDurationMs: settings.maxPollDurationMs, mayStream },
+      ...(view && { view }),
+    });
   const onAbort = () => void client.close();
 
   const client: Client = {
@@ -137,7 +150,9 @@ export function createClient(options: ClientOptions): Client {
     purgeQueue: ({ signal } = {}) => transport.purgeQueue(signal),
     close: async () => {
       settings.signal?.removeEventListener('abort', onAbort);
+      await receivers.leave();
       await transport.close();
+      await receivers.close();
     },
     [Symbol.asyncDispose]: () => client.close(),
   };

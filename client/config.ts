@@ -67,13 +67,19 @@ export function readProfileConfig(environment: Environment, profiles: readonly P
       requestTimeoutMs: values.RUNPOD_REQUEST_TIMEOUT,
       pollIntervalMs: values.RUNPOD_POLL_INTERVAL,
       maxPollDurationMs: values.RUNPOD_MAX_POLL_DURATION,
-      callsFolder: userDataFolder(environment),
+      ...sharedFolders(environment),
     };
     return { profile, options };
   });
   const [first] = routes;
   if (first === undefined) return readClientConfig(environment);
   return { kind: 'runpod', endpointId: first.profile.endpoint, options: first.options, routes };
+}
+
+/** What the processes of this machine share, beside the ledger. */
+function sharedFolders(environment: Environment): Pick<ClientOptions, 'callsFolder' | 'resultsFolder'> {
+  const callsFolder = userDataFolder(environment);
+  return { callsFolder, resultsFolder: join(callsFolder, 'receiving') };
 }
 
 /**
@@ -97,7 +103,7 @@ export function readClientConfig(environment: Environment): ClientConfig {
       requestTimeoutMs: values.RUNPOD_REQUEST_TIMEOUT,
       pollIntervalMs: values.RUNPOD_POLL_INTERVAL,
       maxPollDurationMs: values.RUNPOD_MAX_POLL_DURATION,
-      callsFolder: userDataFolder(environment),
+      ...sharedFolders(environment),
     },
   };
 }

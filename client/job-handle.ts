@@ -1,9 +1,9 @@
-/** One submitted job: wait for it, watch it, stop it. A handle holds no connection of its own and needs no closing. */
+/** One submitted job: wait for it, watch it, stop it. A handle holds no connection and no file of its own and needs no closing. */
 import { ComfyRunpodError, createDeadline, isTerminalStatus, type JobView } from '../shared/index.ts';
 import { type JobEvent, jobEvents } from './job-events.ts';
 import { type JobResult, readJobResult } from './job-result.ts';
-import { ChunkCollector } from './receiving/chunk-collector.ts';
-import { ChunkReceiver } from './receiving/receive-chunks.ts';
+import type { ReceiverLease } from './receiving/chunk-receiver.ts';
+import type { Receivers } from './receiving/receivers.ts';
 import { abortableIterable } from './transport/abortable-iterable.ts';
 import type { Transport } from './transport/transport.ts';
 
@@ -23,6 +23,8 @@ export interface JobHandleOptions {
   readonly mayStream?: boolean;
   /** The view that submitting brought. */
   readonly view?: JobView;
+  /** What results in chunks are received with; its owner closes it. */
+  readonly receivers: Receivers;
 }
 
 /** A job by its id. Iterating it is the same as iterating {@link JobHandle.events}. */
@@ -32,8 +34,7 @@ export class JobHandle implements AsyncIterable<JobEvent> {
   readonly #maxPollDurationMs: number;
   readonly #view: JobView | undefined;
   readonly #mayStream: boolean;
-  /** Chunks are handed out once, so what one wait has read is there for the next. */
-  readonly #chunks = new ChunkCollector();
+  readonly #receivers: Receivers;
 
   constructor(options: JobHandleOptions) {
     this.id = options.id;
@@ -41,6 +42,7 @@ export class JobHandle implements AsyncIterable<JobEvent> {
     this.#maxPollDurationMs = options.maxPollDurationMs;
     this.#view = options.view;
     this.#mayStream = options.mayStream ?? false;
+    this.#receivers = options.receivers;
   }
 
   /**
@@ -111,13 +113,12 @@ export class JobHandle implements AsyncIterable<JobEvent> {
       transport: this.#transport,
       maxPollDurationMs: this.#maxPollDurationMs,
       mayStream: this.#mayStream,
+      receivers: this.#receivers,
     });
   }
 
-  #receive(signal: AbortSignal | undefined): ChunkReceiver {
-    const receiver = new ChunkReceiver(this.#transport, this.id, this.#chunks, signal);
-    if (this.#mayStream) receiver.startSoon();
-    return receiver;
+  #receive(signal: AbortSignal | undefined): ReceiverLease {
+    return this.#receivers.join(this.id, this.#mayStream, signal);
   }
 
   async *#views(signal: AbortSignal | undefined, progress: boolean): AsyncGenerator<JobView, void, void> {

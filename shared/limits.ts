@@ -16,10 +16,8 @@ export const limits = {
   streamChunkBytes: 1 * MiB,
   /** Bytes of a file in one chunk: as base64 with its wrapper below 1 000 000 bytes, and a multiple of 3 so that chunks join as text. */
   streamChunkFileBytes: 720 * KiB,
-  /** Largest result that travels over /stream; RunPod documents no limit, but the client holds it as text. */
+  /** Largest result that travels over /stream. RunPod documents no limit; what is larger belongs into a bucket or onto a volume. */
   streamResultBytes: 256 * MiB,
-  /** Largest answer of /stream that the client reads: everything that was not drained before. */
-  streamAnswerBytes: 384 * MiB,
   /** Largest answer that the client reads from RunPod: a 20 MiB result inside its job view, with room. */
   publicAnswerBytes: 32 * MiB,
   /** Calls of one endpoint in any {@link callWindowMs}, all operations and all clients of this machine together, and of the rarer ones (§1.12). */

@@ -8,6 +8,7 @@ import { recordSubmits, type SubmitFacts } from '../ledger/record-submits.ts';
 import type { Profile } from '../profiles/profile-file.ts';
 import type { JobNeeds } from '../profiles/rank-endpoints.ts';
 import { createRoutedTransport, type RouteMember } from '../profiles/routed-transport.ts';
+import { clearAbandonedResults } from '../receiving/result-spool.ts';
 import { createRunpodTransport } from '../transport/runpod/runpod-transport.ts';
 import type { CommandContext } from './command-context.ts';
 
@@ -44,6 +45,7 @@ export async function openConfigured(
   { context, needs, facts }: OpenUse,
 ): Promise<OpenedClient> {
   const book = await context.book();
+  if (config.options.resultsFolder !== undefined) await clearAbandonedResults(config.options.resultsFolder);
   const { routes = [] } = config;
   const [only] = routes;
   if (routes.length < 2) {
@@ -141,8 +143,11 @@ export function profilePrice({ price, gpu }: Profile): number | undefined {
   return price ?? (gpu === undefined ? undefined : gpuPrice(gpu));
 }
 
-function waitOf({ maxPollDurationMs }: ClientOptions): Pick<ClientOptions, 'maxPollDurationMs'> {
-  return maxPollDurationMs === undefined ? {} : { maxPollDurationMs };
+function waitOf({
+  maxPollDurationMs,
+  resultsFolder,
+}: ClientOptions): Pick<ClientOptions, 'maxPollDurationMs' | 'resultsFolder'> {
+  return { ...(maxPollDurationMs !== undefined && { maxPollDurationMs }), ...(resultsFolder && { resultsFolder }) };
 }
 
 function transportOf(options: ClientOptions) {

@@ -198,17 +198,21 @@ class RoutedTransport implements Transport {
     return undefined;
   }
 
-  async *#stream(id: string, signal: AbortSignal): AsyncGenerator<unknown, void, void> {
+  async *#stream(
+    id: string,
+    signal: AbortSignal,
+    leaving: AbortSignal | undefined,
+  ): AsyncGenerator<unknown, void, void> {
     const route = this.#routes.get(id) ?? (await this.#find(id, signal));
-    for (let read: string | undefined; read !== route.id; ) {
+    for (let read: string | undefined; read !== route.id && !leaving?.aborted; ) {
       read = route.id;
-      yield* route.member.transport.stream(route.id, signal);
+      yield* route.member.transport.stream(route.id, signal, leaving);
       await route.moving;
     }
   }
 
-  stream(id: string, signal?: AbortSignal): AsyncIterable<unknown> {
-    return abortableIterable((linked) => this.#stream(id, linked), signal);
+  stream(id: string, signal?: AbortSignal, leaving?: AbortSignal): AsyncIterable<unknown> {
+    return abortableIterable((linked) => this.#stream(id, linked, leaving), signal);
   }
 
   async status(id: string, signal?: AbortSignal): Promise<JobView> {

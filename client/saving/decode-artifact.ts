@@ -8,6 +8,8 @@ import {
   isStrictBase64,
 } from '../../shared/index.ts';
 
+import { receivedFileOf } from '../receiving/received-file.ts';
+
 /** Where a person finds an artifact that this machine can't fetch. */
 function placeOf(delivery: Delivery): string {
   if (delivery.via === 'volume') return `It is on the endpoint's network volume, at ${delivery.path}.`;
@@ -28,7 +30,6 @@ export function decodeArtifact(artifact: Artifact): Buffer {
       },
     );
   }
-  const { data } = delivery;
   const corrupt = (why: string) =>
     new ComfyRunpodError(
       'RESULT_CORRUPT',
@@ -37,11 +38,17 @@ export function decodeArtifact(artifact: Artifact): Buffer {
         details: { node: artifact.node.slice(0, 60), index: artifact.index },
       },
     );
+  const received = receivedFileOf(delivery);
+  if (received) return checked(received.read(), artifact, corrupt);
+  const { data } = delivery;
   if (!isStrictBase64(data)) throw corrupt('not valid base64');
   if (base64DecodedLength(data) !== artifact.size) {
     throw corrupt(`${base64DecodedLength(data)} bytes instead of ${artifact.size}`);
   }
-  const bytes = Buffer.from(data, 'base64');
-  if (createHash('sha256').update(bytes).digest('hex') !== artifact.sha256) throw corrupt('wrong SHA-256');
+  return checked(Buffer.from(data, 'base64'), artifact, corrupt);
+}
+
+function checked(bytes: Buffer, { sha256 }: Artifact, corrupt: (why: string) => ComfyRunpodError): Buffer {
+  if (createHash('sha256').update(bytes).digest('hex') !== sha256) throw corrupt('wrong SHA-256');
   return bytes;
 }

@@ -4,12 +4,13 @@
  * are readable by their owner only.
  */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import { chmod, link, mkdir, open, readdir, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { type Artifact, ComfyRunpodError, isComfyRunpodError, ResourceStack } from '../../shared/index.ts';
 import { isIntact } from '../files/is-intact.ts';
 import { isProcessAlive } from '../ledger/process-alive.ts';
 import { downloadArtifact } from '../receiving/download-artifact.ts';
+import { type ReceivedFile, receivedFileOf } from '../receiving/received-file.ts';
 import { decodeArtifact } from './decode-artifact.ts';
 import { numberedName, safeResultPath } from './safe-result-path.ts';
 
@@ -78,6 +79,7 @@ export async function saveArtifacts(artifacts: readonly Artifact[], options: Sav
     }
     if (options.again) await Promise.all([...new Set(staged.map(({ folder }) => folder))].map(removeLeftovers));
     await Promise.all(staged.map((file) => ignoreMissing(unlink(file.temporary))));
+    for (const { path, artifact } of saved) await receivedFileOf(artifact.delivery)?.savedAt(path);
     return saved;
   } catch (error) {
     // What can't be removed is not worth hiding the first error for.
@@ -123,7 +125,8 @@ async function stage(
   signal: AbortSignal | undefined,
 ): Promise<Staged> {
   const { delivery } = artifact;
-  const bytes = delivery.via === 'url' ? undefined : decodeArtifact(artifact);
+  const received = receivedFileOf(delivery);
+  const bytes = received || delivery.via === 'url' ? undefined : decodeArtifact(artifact);
   const safe = safeResultPath(artifact.subfolder, artifact.name, `output-${artifact.index}.bin`);
   const folder = await makeFolder(join(root, ...safe.folders), undo);
   if (folder !== root && !folder.startsWith(root.endsWith(sep) ? root : root + sep)) {
@@ -131,7 +134,8 @@ async function stage(
   }
   const temporary = join(folder, `.comfy-runpod-${process.pid}-${randomUUID()}.tmp`);
   undo.defer(() => ignoreMissing(unlink(temporary)));
-  const file = await open(temporary, 'wx', 0o600);
+  if (received) await placeReceived(received, artifact, temporary);
+  const file = await open(temporary, received ? 'r+' : 'wx', 0o600);
   try {
     if (bytes) await file.writeFile(bytes);
     else if (delivery.via === 'url') await downloadArtifact(artifact, delivery.url, file, signal);
@@ -140,6 +144,21 @@ async function stage(
     await file.close();
   }
   return { artifact, temporary, folder, name: safe.name };
+}
+
+/** Puts a file that came in chunks at `temporary`, without its bytes going through memory at once. Throws `RESULT_CORRUPT`. */
+async function placeReceived(
+  received: ReceivedFile,
+  { node, index, sha256 }: Artifact,
+  temporary: string,
+): Promise<void> {
+  await received.placeAt(temporary);
+  await chmod(temporary, 0o600);
+  if (await isIntact({ path: temporary, sha256 })) return;
+  const name = node.slice(0, 60);
+  throw new ComfyRunpodError('RESULT_CORRUPT', `Output ${index} of node ${name} was changed after it arrived.`, {
+    details: { node: name, index },
+  });
 }
 
 /** Gives a staged file its name without ever replacing another: the first free of `a.png`, `a (1).png`, ... */

@@ -166,7 +166,8 @@ export function createInProcessTransport(runner: InProcessRunner): Transport {
     },
     status: async (id) => find(id).view,
     follow: (id, options = {}) => abortableIterable((signal) => find(id).views(signal), options.signal),
-    stream: (id, signal) => abortableIterable((live) => noValues(find(id), live), signal),
+    stream: (id, signal, leaving) =>
+      abortableIterable((live) => noValues(find(id), leaving ? AbortSignal.any([live, leaving]) : live), signal),
     async cancel(id) {
       const job = find(id);
       job.stop.abort(new ComfyRunpodError('JOB_CANCELLED', 'The job was cancelled.'));

@@ -54,8 +54,11 @@ export interface Transport extends AsyncDisposable {
   status(id: string, signal?: AbortSignal): Promise<JobView>;
   /** Views of the job as they become known, the last one terminal. Leaving the iteration stops every request. */
   follow(id: string, options?: FollowOptions): AsyncIterable<JobView>;
-  /** Values that a streaming worker yields, each once and in order (RunPod protocol notes §1.8). */
-  stream(id: string, signal?: AbortSignal): AsyncIterable<unknown>;
+  /**
+   * Values that a streaming worker yields, each once and in order (RunPod protocol notes §1.8). `signal` cuts it off; `leaving` ends it too, but
+   * only after the answer that is arriving: RunPod hands out what is in it once.
+   */
+  stream(id: string, signal?: AbortSignal, leaving?: AbortSignal): AsyncIterable<unknown>;
   cancel(id: string, signal?: AbortSignal): Promise<JobView>;
   health(signal?: AbortSignal): Promise<HealthView>;
   purgeQueue(signal?: AbortSignal): Promise<PurgeResult>;

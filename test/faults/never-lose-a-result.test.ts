@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { request } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type JobResult, saveArtifacts } from '../../client/index.ts';
+import { createClient, type JobResult, saveArtifacts } from '../../client/index.ts';
 import type { FaultRuleInput } from '../../sandbox/runpod/index.ts';
 import type { Artifact, ResultEnvelope } from '../../shared/index.ts';
 import {
@@ -111,7 +111,9 @@ describe('a result that does not fit into the answer', () => {
       const stack = await stackForThisTest();
       const handle = await stack.client.submit(await noiseJob(side, 2));
       envelopeOf(await handle.wait());
-      const later = await stack.client.job(handle.id).wait();
+      const another = createClient({ apiKey: 'sandbox', endpointId: 'ep1', baseUrl: stack.emulator.baseUrl });
+      onTestFinished(() => another.close());
+      const later = await another.job(handle.id).wait();
       expect(later).toMatchObject({ kind: 'failed', error: { code: 'RESULT_CORRUPT' } });
       if (later.kind !== 'failed') return;
       expect(later.error.message).toContain('read before');

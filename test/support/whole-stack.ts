@@ -1,6 +1,6 @@
 // The whole product over loopback: one emulator, workers with a ComfyUI stand-in each, and a client. Nothing in it is faked.
 import { readdir } from 'node:fs/promises';
-import { type Client, createClient } from '../../client/index.ts';
+import { type Client, type ClientOptions, createClient } from '../../client/index.ts';
 import {
   type ComfyStandIn,
   type ComfyStandInOptions,
@@ -40,6 +40,8 @@ export interface WholeStack {
   readonly comfy: readonly ComfyStandIn[];
   readonly workers: readonly Worker[];
   readonly client: Client;
+  /** For further clients. */
+  readonly clientOptions: ClientOptions;
   /** Everything that the workers logged. */
   readonly log: readonly string[];
   /** Lets the workers finish and end, then closes all but the files, which can still be looked at. */
@@ -109,20 +111,20 @@ async function start(options: WholeStackOptions, resources: ResourceStack): Prom
     resources.defer(() => leave(() => worker.stop()));
   }
   const environment = emulator.clientEnvironment({ endpointId: 'ep1' });
-  const client = resources.use(
-    createClient({
-      apiKey: environment['RUNPOD_API_KEY'] ?? '',
-      endpointId: 'ep1',
-      baseUrl: emulator.baseUrl,
-      pollIntervalMs: 500,
-      maxPollDurationMs: 120_000,
-    }),
-  );
+  const clientOptions = {
+    apiKey: environment['RUNPOD_API_KEY'] ?? '',
+    endpointId: 'ep1',
+    baseUrl: emulator.baseUrl,
+    pollIntervalMs: 500,
+    maxPollDurationMs: 120_000,
+  };
+  const client = resources.use(createClient(clientOptions));
   return {
     emulator,
     comfy,
     workers,
     client,
+    clientOptions,
     log,
     drain: async () => {
       await Promise.all(leaving.map((leave) => leave()));

@@ -2,8 +2,8 @@
  * Requests that the SDK can't make (long polls, streams, /runsync, anything that must be aborted): one undici agent per transport, TLS
  * always verified, redirects never followed (they would carry the key elsewhere), answers bounded and parsed.
  */
-import { Agent, request } from 'undici';
-import type * as z from 'zod';
+import { Agent, type Dispatcher, request } from 'undici';
+import * as z from 'zod';
 import {
   ComfyRunpodError,
   createDeadline,
@@ -11,10 +11,13 @@ import {
   limits,
   packageVersion,
   parseTolerantJson,
+  streamViewSchema,
 } from '../../../shared/index.ts';
 import { readBoundedBody } from './bounded-body.ts';
 import { httpStatusError, type Operation } from './http-status-error.ts';
 import { networkError } from './network-error.ts';
+import { AnswerTooLong, StreamAnswer } from './stream-answer.ts';
+import type { StreamEnd } from './stream-job.ts';
 
 /** One request. */
 export interface ChannelRequest {
@@ -55,51 +58,114 @@ export class HttpChannel {
       call.signal,
     );
     try {
-      const answer = await request(`${this.#options.endpointUrl}${call.path}`, {
-        method: call.method,
-        dispatcher: this.#agent,
-        headers: {
-          authorization: `Bearer ${this.#options.apiKey}`,
-          accept: 'application/json',
-          'content-type': 'application/json',
-          'user-agent': `comfy-runpod/${packageVersion}`,
-        },
-        body: call.body ?? null,
-        signal: deadline.signal,
-        // The deadline above is the only clock.
-        headersTimeout: 0,
-        bodyTimeout: 0,
-      });
-      const bytes = await readBoundedBody(
-        answer.body,
-        // What was streamed and not read yet comes in one answer.
-        call.operation === 'stream' ? limits.streamAnswerBytes : limits.publicAnswerBytes,
-      );
-      const text = bytes.toString('utf8');
-      if (answer.statusCode < 200 || answer.statusCode > 299) {
-        const retryAfter = answer.headers['retry-after'];
-        throw httpStatusError(
-          {
-            status: answer.statusCode,
-            body: parseOrText(text),
-            retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
-          },
-          call.operation,
-          call.attempt,
-        );
-      }
+      // The deadline above is the only clock.
+      const answer = await this.#send(call, deadline.signal, 0);
+      const text = (await readBoundedBody(answer.body, limits.publicAnswerBytes)).toString('utf8');
+      assertSuccess(answer, text, call);
       return readAnswer(parseOrText(text), schema, call.operation);
     } catch (error) {
-      if (call.signal?.aborted) throw call.signal.reason;
-      if (isComfyRunpodError(error)) throw error;
-      throw networkError(deadline.expired ? deadline.signal.reason : error, this.host);
+      throw this.#failure(error, call, deadline.expired ? deadline.signal.reason : undefined);
     }
+  }
+
+  /**
+   * Sends one request to /stream. `timeoutMs` is for the head of the answer. The values come as they arrive, however long the answer is; they end
+   * with an error when `idleMs` pass without a byte, or when the answer breaks off. `leaving` ends the request as long as no answer has begun:
+   * what is in one is handed out once, so that it is read to its end.
+   */
+  async stream(
+    call: ChannelRequest,
+    idleMs: number,
+    leaving?: AbortSignal,
+  ): Promise<AsyncGenerator<unknown, StreamEnd, void>> {
+    const late = new AbortController();
+    const signal = call.signal ? AbortSignal.any([call.signal, late.signal]) : late.signal;
+    const expire = () => late.abort(new DOMException('The request took too long.', 'TimeoutError'));
+    const clock = setTimeout(expire, call.timeoutMs);
+    const leave = () => late.abort(leaving?.reason);
+    leaving?.addEventListener('abort', leave, { once: true });
+    if (leaving?.aborted) leave();
+    try {
+      const answer = await this.#send(call, signal, idleMs);
+      if (answer.statusCode < 200 || answer.statusCode > 299) {
+        const text = (await readBoundedBody(answer.body, limits.publicAnswerBytes)).toString('utf8');
+        assertSuccess(answer, text, call);
+      }
+      return this.#values(answer.body, call);
+    } catch (error) {
+      if (leaving?.aborted) throw leaving.reason;
+      throw this.#failure(error, call, late.signal.aborted ? late.signal.reason : undefined);
+    } finally {
+      clearTimeout(clock);
+      leaving?.removeEventListener('abort', leave);
+    }
+  }
+
+  async *#values(
+    body: AsyncIterable<Uint8Array> & { destroy(): unknown },
+    call: ChannelRequest,
+  ): AsyncGenerator<unknown, StreamEnd, void> {
+    const answer = new StreamAnswer();
+    let count = 0;
+    try {
+      for await (const bytes of body) {
+        for (const value of answer.push(bytes)) {
+          count += 1;
+          yield readAnswer(value, elementSchema, call.operation).output;
+        }
+      }
+      return { status: readAnswer(answer.rest(), streamViewSchema, call.operation).status, count };
+    } catch (error) {
+      const failure = error instanceof AnswerTooLong ? tooLong() : error;
+      throw this.#failure(failure, call, undefined);
+    } finally {
+      body.destroy();
+    }
+  }
+
+  #send(call: ChannelRequest, signal: AbortSignal, bodyTimeout: number): Promise<Dispatcher.ResponseData> {
+    return request(`${this.#options.endpointUrl}${call.path}`, {
+      method: call.method,
+      dispatcher: this.#agent,
+      headers: {
+        authorization: `Bearer ${this.#options.apiKey}`,
+        accept: 'application/json',
+        'content-type': 'application/json',
+        'user-agent': `comfy-runpod/${packageVersion}`,
+      },
+      body: call.body ?? null,
+      signal,
+      headersTimeout: 0,
+      bodyTimeout,
+    });
+  }
+
+  #failure(error: unknown, call: ChannelRequest, expired: unknown): unknown {
+    if (call.signal?.aborted) return call.signal.reason;
+    return isComfyRunpodError(error) ? error : networkError(expired ?? error, this.host);
   }
 
   /** Drops every connection. Idempotent. */
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
+}
+
+const elementSchema = z.looseObject({ output: z.unknown().optional() });
+
+function tooLong(): ComfyRunpodError {
+  return new ComfyRunpodError(
+    'PLATFORM_ANSWER_INVALID',
+    `A value in the server's answer is longer than ${limits.publicAnswerBytes} bytes.`,
+  );
+}
+
+/** Throws for any status but 2xx. */
+function assertSuccess({ statusCode, headers }: Dispatcher.ResponseData, text: string, call: ChannelRequest): void {
+  if (statusCode >= 200 && statusCode <= 299) return;
+  const given = headers['retry-after'];
+  const retryAfter = Array.isArray(given) ? given[0] : given;
+  throw httpStatusError({ status: statusCode, body: parseOrText(text), retryAfter }, call.operation, call.attempt);
 }
 
 function parseOrText(text: string): unknown {

@@ -4,14 +4,7 @@
  * of submits: submit-job.ts; polling: follow-job.ts.
  */
 import type * as z from 'zod';
-import {
-  ComfyRunpodError,
-  healthViewSchema,
-  jobViewSchema,
-  limits,
-  purgeViewSchema,
-  streamViewSchema,
-} from '../../../shared/index.ts';
+import { ComfyRunpodError, healthViewSchema, jobViewSchema, limits, purgeViewSchema } from '../../../shared/index.ts';
 import { measureBody } from '../../submit/measure-body.ts';
 import { abortableIterable } from '../abortable-iterable.ts';
 import type { Transport } from '../transport.ts';
@@ -84,26 +77,34 @@ export function createRunpodTransport(options: RunpodTransportOptions): Transpor
       { attempts, patienceMs: requestPatienceMs, signal },
     );
 
+  const bounds = (signal: AbortSignal) =>
+    reached
+      ? { attempts: Number.POSITIVE_INFINITY, patienceMs: outagePatienceMs, signal }
+      : { attempts, patienceMs: requestPatienceMs, signal };
+
   /** A GET through undici that may be repeated; a wait that has worked once bears with an outage. */
-  const get = <T>(
-    operation: Operation,
-    path: string,
-    schema: z.ZodType<T>,
-    holdMs: number,
-    signal: AbortSignal,
-    mayRepeat = isRepeatable,
-  ) =>
-    withRetries(
+  const get = <T>(operation: Operation, path: string, schema: z.ZodType<T>, holdMs: number, signal: AbortSignal) =>
+    withRetries(async (attempt) => {
+      await window.take(operation, signal);
+      const timeoutMs = requestTimeoutMs + holdMs;
+      return note(await channel.json({ operation, method: 'GET', path, timeoutMs, signal, attempt }, schema));
+    }, bounds(signal));
+
+  /** Answers of /stream. Only what comes before the first byte of one may be repeated. */
+  const streamed = async function* (path: string, signal: AbortSignal, leaving: AbortSignal | undefined) {
+    const timeoutMs = requestTimeoutMs + limits.waitMs.default;
+    const ended = leaving ? AbortSignal.any([signal, leaving]) : signal;
+    const answer = await withRetries(
       async (attempt) => {
-        await window.take(operation, signal);
-        const timeoutMs = requestTimeoutMs + holdMs;
-        return note(await channel.json({ operation, method: 'GET', path, timeoutMs, signal, attempt }, schema));
+        await window.take('stream', ended);
+        const call = { operation: 'stream', method: 'GET', path, timeoutMs, signal, attempt } as const;
+        return note(await channel.stream(call, requestTimeoutMs, leaving));
       },
-      reached
-        ? { attempts: Number.POSITIVE_INFINITY, patienceMs: outagePatienceMs, signal }
-        : { attempts, patienceMs: requestPatienceMs, signal },
-      mayRepeat,
+      bounds(ended),
+      drainedNothing,
     );
+    return yield* answer;
+  };
 
   const transport: Transport = {
     async submit(submission, submitOptions = {}) {
@@ -143,21 +144,11 @@ export function createRunpodTransport(options: RunpodTransportOptions): Transpor
         link(followOptions.signal),
       );
     },
-    stream: (id, signal) =>
-      abortableIterable(
-        (live) =>
-          streamJob(
-            id,
-            {
-              stream: (_, stop) => {
-                const path = `/stream/${encodeURIComponent(id)}`;
-                return get('stream', path, streamViewSchema, limits.waitMs.default, stop, drainedNothing);
-              },
-            },
-            live,
-          ),
-        link(signal),
-      ),
+    stream: (id, signal, leaving) => {
+      const path = `/stream/${encodeURIComponent(id)}`;
+      const ports = { stream: (_: string, stop: AbortSignal) => streamed(path, stop, leaving) };
+      return abortableIterable((live) => streamJob(id, ports, live, leaving), link(signal));
+    },
     cancel: (id, signal) =>
       sdkCall('cancel', () => sdk.cancel(encodeURIComponent(id), requestTimeoutMs), jobViewSchema, link(signal)),
     health: (signal) => sdkCall('health', () => sdk.health(requestTimeoutMs), healthViewSchema, link(signal)),

@@ -1,9 +1,7 @@
 // How results are made to fit and where else they go: packing without loss, bucket addresses, chunks put together.
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { ChunkCollector } from '../../../client/receiving/chunk-collector.ts';
-import type { Artifact } from '../../../shared/index.ts';
 import { describeBucket, readS3Config } from '../../../worker/outputs/delivery/bucket.ts';
 import { repackPng } from '../../../worker/outputs/delivery/encode-picture.ts';
 import { presignGet } from '../../../worker/outputs/delivery/presign-get.ts';
@@ -103,40 +101,5 @@ describe('a bucket', () => {
     expect(presignGet({ ...bucket, secretAccessKey: 'other' }, 'k', 60, now).url).not.toBe(
       presignGet(bucket, 'k', 60, now).url,
     );
-  });
-});
-
-describe('chunks', () => {
-  const pieces = [randomBytes(300), randomBytes(300), randomBytes(7)];
-  const chunkOf = (index: number, data = pieces[index] ?? Buffer.alloc(0)) => ({
-    kind: 'comfy-runpod/chunk',
-    contract: 1,
-    transfer: 't',
-    artifact: 0,
-    index,
-    total: 3,
-    sha256: createHash('sha256')
-      .update(pieces[index] ?? '')
-      .digest('hex'),
-    data: data.toString('base64'),
-  });
-  const delivery = { via: 'chunked' as const, transfer: 't', chunks: 3, size: 607, reason: 'too large' };
-  const artifact = { node: '9', index: 0, delivery } as Artifact;
-
-  it('in any order and twice make the file', () => {
-    const collector = new ChunkCollector();
-    for (const index of [2, 0, 1, 1, 2]) collector.take(chunkOf(index));
-    const { delivery: whole } = collector.assemble(artifact, 0, delivery);
-    expect(whole.via === 'inline' && Buffer.from(whole.data, 'base64').equals(Buffer.concat(pieces))).toBe(true);
-  });
-
-  it.each([
-    ['is missing', [chunkOf(0), chunkOf(2)]],
-    ['is damaged', [chunkOf(0), chunkOf(1, randomBytes(300)), chunkOf(2)]],
-    ['belongs to another attempt', [chunkOf(0), { ...chunkOf(1), transfer: 'u' }, chunkOf(2)]],
-  ])('of which one %s are never taken for the file', (_how, chunks) => {
-    const collector = new ChunkCollector();
-    for (const chunk of chunks) collector.take(chunk);
-    expect(() => collector.assemble(artifact, 0, delivery)).toThrow(/Chunk 2 of 3/);
   });
 });
