@@ -1,6 +1,6 @@
 /**
  * Staged input files on a disk shared with ComfyUI: one folder for all jobs of this workspace, one file per content, counted by the jobs
- * that use it and wiped when the last one is done.
+ * that use it and wiped when the last one is done. Jobs overlap: the next may bring the very content that the last is just wiping.
  */
 import { lstat, mkdir, rmdir, statfs } from 'node:fs/promises';
 import path from 'node:path';
@@ -21,6 +21,8 @@ export class InputStore {
   readonly #inputDir: string;
   readonly #folder = takeFolderName();
   readonly #held = new Map<string, Held>();
+  /** Files whose last user has gone, until they are wiped: nobody may write them anew before that. */
+  readonly #wiping = new Map<string, Promise<void>>();
 
   constructor(inputDir: string) {
     this.#inputDir = inputDir;
@@ -46,7 +48,7 @@ export class InputStore {
   async hold(file: DecodedFile): Promise<string> {
     const value = `${this.#folder}/${file.contentName}`;
     const known = this.#held.get(value);
-    const held = known ?? { users: 0, size: file.bytes.length, written: this.#write(file) };
+    const held = known ?? { users: 0, size: file.bytes.length, written: this.#write(file, this.#wiping.get(value)) };
     held.users++;
     this.#held.set(value, held);
     try {
@@ -61,7 +63,10 @@ export class InputStore {
   /** One job is done with a file; the last one wipes it. */
   async release(value: string, tally: WipeTally): Promise<void> {
     if (!this.#forget(value)) return;
-    await tally.file(path.join(this.#inputDir, value), `input/${value}`, 0);
+    const wiped = tally.file(path.join(this.#inputDir, value), `input/${value}`, 0);
+    this.#wiping.set(value, wiped);
+    await wiped;
+    if (this.#wiping.get(value) === wiped) this.#wiping.delete(value);
   }
 
   /** Removes the empty folder. One that still holds files stays for a later sweep. */
@@ -80,7 +85,9 @@ export class InputStore {
     return true;
   }
 
-  async #write(file: DecodedFile): Promise<void> {
+  /** `before`: the wipe of an earlier file of that name. */
+  async #write(file: DecodedFile, before: Promise<void> | undefined): Promise<void> {
+    await before;
     const folder = path.join(this.#inputDir, this.#folder);
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });

@@ -14,6 +14,7 @@ import {
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSharedWorkspace, type SharedDirectories } from '../../../worker/workspace/index.ts';
 import { wipeFile } from '../../../worker/workspace/wipe-file.ts';
@@ -120,6 +121,25 @@ describe('the workspace', () => {
     expect(first?.value).toMatch(/^cr-\d+-[0-9a-f]{16}\/[0-9a-f]{32}\.png$/);
     expect(third?.value).toMatch(/\.jpg$/);
     await expect(job.wipe([], { keep: false })).resolves.toMatchObject({ files: 2, bytes: 12, kept: [] });
+  });
+
+  it('a file that one job wipes while the next one brings it again is there for the next one', async () => {
+    const workspace = createSharedWorkspace(folders, { exclusive: true });
+    const picture = { name: 'a.png', data: secret.subarray(0, 600_000).toString('base64') };
+    let last = workspace.openJob();
+    await last.stage([picture], signal);
+    for (let round = 0; round < 40; round++) {
+      const next = workspace.openJob();
+      const wiping = last.wipe([], { keep: false });
+      for (let turn = 0; turn < round % 20; turn++) await setImmediate();
+      const [staged] = await next.stage([picture], signal);
+      await expect(wiping).resolves.toMatchObject({ kept: [], verified: true });
+      expect(readFileSync(path.join(folders.input, staged?.value ?? '')).equals(secret.subarray(0, 600_000))).toBe(true);
+      last = next;
+    }
+    await last.wipe([], { keep: false });
+    await workspace.close();
+    expect(readdirSync(folders.input)).toEqual([]);
   });
 
   it('wipes a named file outside the folder of the job only when it was made during the job', async () => {
