@@ -43,7 +43,12 @@ interface Ended {
 }
 
 /** Starts an impostor and a runner of jobs that drives it. */
-async function supervise(args: string[], faults: object[] = [], startTimeoutMs = 15_000): Promise<Supervised> {
+async function supervise(
+  args: string[],
+  faults: object[] = [],
+  startTimeoutMs = 15_000,
+  denied: string[] = [],
+): Promise<Supervised> {
   const root = await mkdtemp(path.join(tmpdir(), 'comfy-supervised-'));
   afterThisTest(() => rm(root, { recursive: true, force: true }));
   const directories = rootDirectories(root);
@@ -59,7 +64,7 @@ async function supervise(args: string[], faults: object[] = [], startTimeoutMs =
   afterThisTest(() => comfy.close());
   const workspace = createSharedWorkspace(directories);
   await workspace.prepare();
-  const runner = createJobRunner({ comfy, workspace, logger, workerId: 'worker-1' });
+  const runner = createJobRunner({ comfy, workspace, logger, workerId: 'worker-1', policy: { denied } });
   const supervised: Supervised = {
     root,
     comfy,
@@ -203,6 +208,15 @@ describe('a ComfyUI that the worker started', () => {
     await expect(running).resolves.toMatchObject({ kind: 'completed', envelope: { receipt: { bytes: { in: 97 } } } });
     expect([...new Set(phases)].slice(0, 2)).toEqual(['starting', 'staging']);
     expect(await staged()).toEqual([]);
+  });
+
+  it('that is still booting gets no file of a job that its owner does not allow, and the job does not wait for it', async () => {
+    const bench = await supervise(['--impostor-slow'], [], undefined, ['Load*']);
+    const input = { contract: 1, workflow: loadedPicture('in.png'), files: [{ name: 'in.png', data: tinyPng }] };
+    expect(await bench.ask(input)).toMatchObject({ kind: 'failed', code: 'WORKFLOW_FORBIDDEN_NODE' });
+    expect(bench.comfy.isReady()).toBe(false);
+    const left = await readdir(path.join(bench.root, 'input'), { recursive: true });
+    expect(left.filter((name) => name.endsWith('.png'))).toEqual([]);
   });
 
   it('that is still booting gets no file of a job that names one of them nowhere, or whose ComfyUI never comes', async () => {

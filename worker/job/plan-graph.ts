@@ -11,7 +11,7 @@ import {
   type Workflow,
 } from '../../shared/index.ts';
 import type { NodeClass } from '../comfy/index.ts';
-import { applyGraphPolicy, type GraphPolicyContext } from './policy/graph-policy.ts';
+import { applyGraphPolicy, assertPermitted, type GraphPolicy, type GraphPolicyContext } from './policy/graph-policy.ts';
 import { assertLoaderPaths, unsafePath } from './policy/loader-paths.ts';
 
 /** An input of a node. */
@@ -74,12 +74,14 @@ export function planGraph(
 }
 
 /**
- * Names of the job's files, all of which some input names: what can be known before ComfyUI tells its classes. Throws `INPUT_INVALID` for a
- * file that nothing names, and `INJECTION_TARGET_MISSING`.
+ * Names of the job's files, all of which some input of a permitted graph names: what can be known before ComfyUI tells its classes. Throws
+ * what {@link assertPermitted} throws, `INPUT_INVALID` for a file that nothing names, and `INJECTION_TARGET_MISSING`.
  */
-export function namedFiles(job: JobInput): ReadonlySet<string> {
+export function namedFiles(job: JobInput, policy: GraphPolicy = {}): ReadonlySet<string> {
+  const injected = applyInjections(job);
+  assertPermitted(injected, policy);
   const names = new Set((job.files ?? []).map((file) => file.name));
-  assertFilesUsed(names, findFileUses(applyInjections(job), names));
+  assertFilesUsed(names, findFileUses(injected, names));
   return names;
 }
 

@@ -45,7 +45,7 @@ async function boot(
   run: JobRun,
   signal: AbortSignal,
 ): Promise<{ readonly server: ComfyServer; readonly ahead: StagedNames | undefined }> {
-  const names = run.files.stagesAhead ? namedFiles(run.input) : undefined;
+  const names = run.files.stagesAhead ? namedFiles(run.input, run.support.policy) : undefined;
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   const notice = setTimeout(() => run.progress.enter('starting'), startingAfterMs);

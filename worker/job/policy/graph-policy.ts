@@ -32,13 +32,21 @@ export interface GraphPolicyContext extends GraphPolicy {
 const listed = 20;
 
 /**
- * Holds a graph against the policy. Throws `WORKFLOW_TOO_LARGE`, `WORKFLOW_FORBIDDEN_NODE` with every node that is not allowed, or
- * `WORKFLOW_UNKNOWN_NODE` with every class that is missing and the packs that failed to import.
+ * Holds a graph against the policy. Throws what {@link assertPermitted} throws, or `WORKFLOW_UNKNOWN_NODE` with every class that is missing and
+ * the packs that failed to import.
  */
 export function applyGraphPolicy(workflow: Workflow, context: GraphPolicyContext): void {
-  assertSize(workflow, context.maxNodes ?? limits.workflowNodes, context.maxDepth ?? limits.workflowDepth);
-  assertAllowed(workflow, context);
+  assertPermitted(workflow, context);
   assertClassesKnown(workflow, context);
+}
+
+/**
+ * The part of it for which ComfyUI need not be asked. Throws `WORKFLOW_TOO_LARGE`, or `WORKFLOW_FORBIDDEN_NODE` with every node that is not
+ * allowed.
+ */
+export function assertPermitted(workflow: Workflow, policy: GraphPolicy): void {
+  assertSize(workflow, policy.maxNodes ?? limits.workflowNodes, policy.maxDepth ?? limits.workflowDepth);
+  assertAllowed(workflow, policy);
 }
 
 function assertSize(workflow: Workflow, maxNodes: number, maxDepth: number): void {
