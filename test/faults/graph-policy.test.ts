@@ -73,6 +73,13 @@ describe('a graph that the worker refuses', () => {
     expect(error.message).toContain('"MissingOne", "MissingTwo"');
   });
 
+  it.each(['Missing/..', '..', 'Missing\ud800'])('names the class %j, which no ComfyUI has', async (classType) => {
+    const bench = await startDriverBench();
+    const refused = await bench.run({ workflow: { ...picture, '2': { class_type: classType, inputs: {} } } });
+    expect(refused.outcome).toMatchObject({ kind: 'failed', error: { code: 'WORKFLOW_UNKNOWN_NODE' } });
+    expect(bench.proxy.prompts()).toEqual([]);
+  });
+
   it.each([
     ['an absolute path', '/etc/passwd'],
     ['a path that leads up', '../output/x.png'],

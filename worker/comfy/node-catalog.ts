@@ -76,15 +76,22 @@ export class NodeCatalog {
   }
 
   async #loadOne(name: string, signal: AbortSignal): Promise<NodeClass | undefined> {
+    if (!fitsPath(name)) return undefined;
     const request = { path: `/object_info/${encodeURIComponent(name)}`, signal };
     const answer = await this.#http.send(request);
     // The class exists but can't be declared. Counted as an output node, so that it is not pruned away.
     if (answer.status === 500) return { name, outputNode: true, inputs: new Map() };
     if (answer.status !== 200) throw unexpectedStatus(request, answer);
-    const declared = recordOf(parseAnswer(request, answer))[name];
+    const found = recordOf(parseAnswer(request, answer));
+    const declared = Object.hasOwn(found, name) ? found[name] : undefined;
     if (!isRecord(declared)) return undefined;
     const read = readNodeClass(name, declared);
     this.#classes.set(name, read);
     return read;
   }
+}
+
+/** False for a name that no address can hold: it would ask for something else, and no class is called that. */
+function fitsPath(name: string): boolean {
+  return name !== '.' && name !== '..' && name.isWellFormed();
 }
