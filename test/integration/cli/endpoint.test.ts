@@ -126,7 +126,7 @@ describe('a job that ends badly', () => {
   });
 
   it('a worker that dies with the job is reported as lost', async () => {
-    const { bench, environment } = await startClientBench({ endpoint: { leaseMs: 300 } });
+    const { bench, environment } = await startClientBench({ endpoint: { leaseMs: 300, takeHoldMs: 20_000 } });
     const folder = await useWorkflow();
     const running = startCommand(['run', 'w.json'], { folder, environment });
     const worker = bench.worker();

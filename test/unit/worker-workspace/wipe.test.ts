@@ -134,7 +134,9 @@ describe('the workspace', () => {
       for (let turn = 0; turn < round % 20; turn++) await setImmediate();
       const [staged] = await next.stage([picture], signal);
       await expect(wiping).resolves.toMatchObject({ kept: [], verified: true });
-      expect(readFileSync(path.join(folders.input, staged?.value ?? '')).equals(secret.subarray(0, 600_000))).toBe(true);
+      expect(readFileSync(path.join(folders.input, staged?.value ?? '')).equals(secret.subarray(0, 600_000))).toBe(
+        true,
+      );
       last = next;
     }
     await last.wipe([], { keep: false });
