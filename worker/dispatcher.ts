@@ -102,13 +102,13 @@ export class Dispatcher implements Slots {
     return this.#changed.until(() => !this.busy());
   }
 
-  /** Takes a delivered job in; it starts at once when a slot is free. */
-  accept(job: DeliveredJob): void {
+  /** Takes a delivered job in; it starts at once when a slot is free. False: it is known already, and ignored. */
+  accept(job: DeliveredJob): boolean {
     const fields = { requestId: job.id, ...(job.batchId !== undefined && { batchId: job.batchId }) };
     const logger = this.#options.logger.child(fields);
     if (this.#flights.has(job.id) || this.#completedRecently(job.id)) {
       logger.warn({}, 'Delivered a second time; ignored.');
-      return;
+      return false;
     }
     this.#prefetch.noteLimit(job.executionTimeoutMs);
     const flight: Flight = {
@@ -125,20 +125,22 @@ export class Dispatcher implements Slots {
     this.#flights.set(job.id, flight);
     if (this.#givingUp) this.#postShutdown(flight);
     this.#settle();
+    return true;
   }
 
-  /** RunPod stopped a job: it ends without a post. Unknown ids are ignored. */
-  stopJob(id: string): void {
+  /** RunPod stopped a job: it ends without a post. False: the id is unknown, or was stopped before. */
+  stopJob(id: string): boolean {
     const flight = this.#flights.get(id);
-    if (!flight || flight.stopped) return;
+    if (!flight || flight.stopped) return false;
     flight.logger.info({}, 'Stopped by RunPod.');
     flight.stopped = true;
     if (flight.phase === 'queued') {
       this.#remove(flight);
-      return;
+      return true;
     }
     flight.run.abort(new ComfyRunpodError('JOB_CANCELLED', 'RunPod stopped the job.'));
     flight.delivery.abort();
+    return true;
   }
 
   /** Gives every job up with an error report; resolves when nothing is left. Idempotent. */

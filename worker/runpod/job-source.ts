@@ -32,7 +32,8 @@ export interface JobSourceOptions {
   readonly timings: RunpodTimings;
   readonly slots: Slots;
   readonly logger: Logger;
-  readonly accept: (job: DeliveredJob) => void;
+  /** Takes a job in; false when it was delivered before. */
+  readonly accept: (job: DeliveredJob) => boolean;
   /** Called after every take that the platform answered as it should. */
   readonly onContact: () => void;
 }
@@ -47,9 +48,10 @@ export async function runJobSource(options: JobSourceOptions, signal: AbortSigna
       const startedAt = performance.now();
       const answer = await takeOnce(options, signal);
       report(answer);
-      if (answer.kind === 'jobs') for (const job of answer.jobs) options.accept(job);
+      const isNews = answer.kind !== 'jobs' || answer.jobs.filter((job) => options.accept(job)).length > 0;
       if (answer.kind === 'jobs' || answer.kind === 'none' || answer.kind === 'timed-out') options.onContact();
-      const pause = pacing.pauseAfter(answer, performance.now() - startedAt);
+      // Jobs that are all here already are as good as none: a server that repeats itself must not be asked without a pause.
+      const pause = pacing.pauseAfter(isNews ? answer : { kind: 'none' }, performance.now() - startedAt);
       if (pause > 0) await delay(pause, signal);
     } catch (error) {
       if (!signal.aborted) throw error;

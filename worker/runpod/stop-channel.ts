@@ -15,8 +15,8 @@ export interface StopChannelOptions {
   readonly urls: RunpodUrls;
   readonly timings: RunpodTimings;
   readonly logger: Logger;
-  /** Called for each id, known to the worker or not. */
-  readonly stop: (jobId: string) => void;
+  /** Called for each id; false when the worker has no such job, or none that still runs. */
+  readonly stop: (jobId: string) => boolean;
 }
 
 const stopAnswerBytes = 1024 * 1024;
@@ -68,8 +68,8 @@ function handleAnswer(answer: HttpAnswer, options: StopChannelOptions): number {
       'The stop channel named ids that are not strings; they are ignored.',
     );
   }
-  for (const id of known) options.stop(id);
-  return known.length > 0 ? 0 : timings.stopPauseMs;
+  // Delivery is not acknowledged: a server that names the same job again and again must not be asked without a pause.
+  return known.filter((id) => options.stop(id)).length > 0 ? 0 : timings.stopPauseMs;
 }
 
 function readJobsToStop(answer: HttpAnswer): readonly unknown[] | undefined {

@@ -129,6 +129,17 @@ describe('stop channel', () => {
     expect(bench.results(id)).toHaveLength(1);
   });
 
+  it('a platform that names the same job again and again is asked with pauses', async () => {
+    const bench = await startWorkerBench({
+      configure: (config) => ({ ...config, timings: { ...config.timings, stopPauseMs: 400 } }),
+    });
+    bench.faults.add({ route: 'job-stop', do: { kind: 'answer', status: 200, json: { jobsToStop: ['unknown'] } } });
+    const startedAt = performance.now();
+    bench.start();
+    await until(() => bench.seen('job-stop').length >= 4);
+    expect(performance.now() - startedAt).toBeGreaterThan(1_150);
+  });
+
   it('W59: a queued job that is stopped never starts', async () => {
     const bench = await startWorkerBench();
     const jobs = ['first', 'second', 'third'].map((id) => ({ id, input: { do: 'hold' } }));

@@ -163,6 +163,25 @@ describe('taking jobs', () => {
     expect(bench.runner.started).toEqual([id]);
   });
 
+  it('a platform that delivers the same job again and again is asked with pauses', async () => {
+    const bench = await startWorkerBench({
+      settings: { concurrency: 2 },
+      configure: (config) => ({
+        ...config,
+        timings: { ...config.timings, emptyPause: { baseMs: 400, maxMs: 400, jitter: 0 } },
+      }),
+    });
+    const job = { id: 'again', input: { do: 'hold' } };
+    bench.faults.add({ route: 'job-take', do: { kind: 'answer', status: 200, json: [job] } });
+    const startedAt = performance.now();
+    bench.start();
+    await until(() => bench.seen('job-take').length >= 5);
+    // The first is news; a pause comes after each of the next three.
+    expect(performance.now() - startedAt).toBeGreaterThan(1_150);
+    expect(bench.runner.started).toEqual(['again']);
+    bench.runner.release();
+  });
+
   it('a failed job that is retried on the platform, under the same id, runs again', async () => {
     const bench = await startWorkerBench();
     bench.start();
