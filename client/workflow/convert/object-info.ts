@@ -3,6 +3,7 @@
  * list is a combo) and V3 (`["COMBO", {options}]`, dynamic combos). Source: ComfyUI protocol notes §1.10 and §3.10 step 4.
  */
 import { isObject, type JsonObject, listOf, own, textOf } from './json-values.ts';
+import { perClass } from './per-class.ts';
 
 /** The parsed answer of ComfyUI's `GET /object_info`. Read leniently: classes that are malformed count as unknown. */
 export type ObjectInfo = Readonly<Record<string, unknown>>;
@@ -139,19 +140,8 @@ function readClass(name: string, raw: unknown): NodeClass | undefined {
   };
 }
 
-const tables = new WeakMap<ObjectInfo, Map<string, NodeClass>>();
-
 /** Looks a class up, read once per object and class. */
-export function findClass(objectInfo: ObjectInfo, name: string): NodeClass | undefined {
-  const table = tables.get(objectInfo) ?? new Map<string, NodeClass>();
-  tables.set(objectInfo, table);
-  const known = table.get(name);
-  if (known) return known;
-  const found = readClass(name, own(objectInfo, name));
-  // Unknown names are not remembered: they come from the file and are without bound.
-  if (found) table.set(name, found);
-  return found;
-}
+export const findClass = perClass(readClass);
 
 /** The value that the editor gives a new widget, or undefined when the declaration says none. */
 export function defaultValue(input: DeclaredInput): unknown {

@@ -1,6 +1,6 @@
 /** What a node class asks of its inputs, read from `/object_info` with what ComfyUI's own check goes by (ComfyUI protocol notes §1.3.5, §1.10). */
 import { isObject, type JsonObject, listOf, own, textOf } from '../convert/json-values.ts';
-import type { ObjectInfo } from '../convert/object-info.ts';
+import { perClass } from '../convert/per-class.ts';
 
 /** One declared input. */
 export interface InputContract {
@@ -99,15 +99,5 @@ function readClass(name: string, raw: unknown): ClassContract | undefined {
   };
 }
 
-const tables = new WeakMap<ObjectInfo, Map<string, ClassContract>>();
-
 /** Looks a class up, read once per object and class. */
-export function classContract(objectInfo: ObjectInfo, name: string): ClassContract | undefined {
-  const table = tables.get(objectInfo) ?? new Map<string, ClassContract>();
-  tables.set(objectInfo, table);
-  const known = table.get(name);
-  if (known) return known;
-  const found = readClass(name, own(objectInfo, name));
-  if (found) table.set(name, found);
-  return found;
-}
+export const classContract = perClass(readClass);
