@@ -97,6 +97,14 @@ it('privacy strict: the last graph and the caches leave the memory of ComfyUI, a
   expect(stack.comfy[0]?.inspect.history()).toEqual([]);
 });
 
+it('privacy strict: no other job gets into ComfyUI before the last graph has left its memory, however long the queue is', async () => {
+  await start(true);
+  const strict = await stack.client.submit({ workflow: nodes('secret', 20), privacy: 'strict' });
+  const next = await stack.client.submit({ workflow: nodes('next', 100_000) });
+  expect(receiptOf(await strict.wait()).wipe).toMatchObject({ verified: true, strict: true });
+  await next.cancel();
+});
+
 it('privacy strict together with debug is refused before anything runs', async () => {
   await start(true);
   const job = await stack.client.submit({ workflow: nodes('out', 1), privacy: 'strict', debug: true });

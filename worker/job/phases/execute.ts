@@ -100,7 +100,7 @@ export async function prepareRepeat(run: JobRun, why: string, signal: AbortSigna
 
 /**
  * ComfyUI is done with the job: the next one may have it while this one is collected and wiped. Not so when the worker is to be recycled
- * after it, or when files lie where the next job may write.
+ * after it, when files lie where the next job may write, or when ComfyUI's memory is to be scrubbed first: a long run would hold that up.
  */
 export function releaseComfy(run: JobRun, execution: Execution): void {
   const { files } = listOutputs(execution.outputs, compareNodeIds);
@@ -108,6 +108,7 @@ export function releaseComfy(run: JobRun, execution: Execution): void {
     run.context.onSharedOutput?.();
     return;
   }
+  if (run.input.privacy === 'strict') return;
   if (run.input.refresh === true || execution.failure?.policy.recycle === true || execution.stuck === true) return;
   run.context.onGpuFree?.();
 }
