@@ -3,14 +3,14 @@
  *
  * 1. It never throws and always wipes, whatever happens.
  * 2. Files are read into memory before they are wiped, and measured against the limit before they are read.
- * 3. A run that failed still delivers what it made, beside the error.
+ * 3. A run that failed, or that lost one of its files, still delivers what it made, beside the error.
  * 4. The next job may have ComfyUI as soon as the run has ended; everything after that overlaps with it.
  * 5. A run is repeated at most once: out of memory (after freeing it), or a file that ComfyUI named and that is not there.
  */
 import { ComfyRunpodError, type JobRequest, limits, toComfyRunpodError } from '../../shared/index.ts';
 import type { JobOutcome, RunContext, RunnerJob } from '../types.ts';
 import { admitJob, refuseJob } from './phases/admit.ts';
-import { collectFailed, collectJob } from './phases/collect.ts';
+import { collectFailed, collectJob, isIncomplete } from './phases/collect.ts';
 import { concludeJob } from './phases/conclude.ts';
 import { executeOnce, prepareRepeat, releaseComfy } from './phases/execute.ts';
 import { type Ended, type JobRun, type JobSupport, openJobRun } from './phases/job-run.ts';
@@ -86,7 +86,9 @@ async function work(run: JobRun): Promise<Ended> {
         return await collectJob(run, plan, execution, signal);
       } catch (error) {
         const problem = toComfyRunpodError(error);
-        if (problem.code !== 'OUTPUT_MISSING' || !mayRepeat) throw problem;
+        if (!isIncomplete(problem)) throw problem;
+        if (problem.code !== 'OUTPUT_MISSING' || !mayRepeat)
+          return await collectFailed(run, problem, execution, signal);
         await prepareRepeat(run, 'a named file is missing', signal);
       }
     }

@@ -1,5 +1,7 @@
 // What comes back: statements D43 to D49 of the ComfyUI protocol notes §7.1, and what the job runner adds to them.
 import { createHash } from 'node:crypto';
+import { readdir, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   completed,
@@ -11,6 +13,7 @@ import {
   tinyPng,
 } from '../../support/driver-bench.ts';
 import { inlineData } from '../../support/inline-data.ts';
+import { until } from '../../support/runpod-emulator.ts';
 
 const both = ['shared', 'remote'] as const;
 
@@ -110,6 +113,60 @@ describe('results', () => {
     expect(error.code).toBe('NODE_FAILED');
     expect(error.issues[0]).toMatchObject({ node: '6', classType: 'SandboxFail' });
     expect(result.envelope).toMatchObject({ status: 'partial', artifacts: [{ node: '10', name: 'early_00001_.png' }] });
+  });
+
+  /** Two early files, one of which is a link before the run is over; then a node that is given what to do. */
+  async function runWithBadFile(last: Record<string, { class_type: string; inputs: object }>) {
+    const bench = await startDriverBench();
+    const early = (filename_prefix: string) => ({
+      class_type: 'SaveImage',
+      inputs: { images: ['1', 0], filename_prefix },
+    });
+    const workflow = {
+      ...pictureThrough('SandboxSleep', { steps: 25, step_ms: 20 }),
+      ...last,
+      '10': early('kept'),
+      '11': early('gone'),
+    };
+    const running = bench.run({ workflow });
+    const { output } = bench.standIn.directories;
+    const find = async () => (await readdir(output, { recursive: true })).find((name) => name.includes('gone'));
+    await until(async () => (await find()) !== undefined);
+    const file = join(output, (await find()) ?? '');
+    await rm(file);
+    await symlink('/dev/null', file);
+    return running;
+  }
+
+  const previewOf = (node: string) => ({ '12': { class_type: 'PreviewAny', inputs: { source: [node, 0] } } });
+
+  it('D47 returns the files that are there when another one can not be had, beside the error', async () => {
+    const result = await runWithBadFile({});
+    expect(failureOf(result).code).toBe('OUTPUT_UNSAFE');
+    expect(result.envelope).toMatchObject({ status: 'partial', artifacts: [{ node: '9' }, { node: '10' }] });
+    expect(result.envelope?.receipt.warnings).toEqual([{ node: '11', message: 'A file of node 11 could not be had.' }]);
+  });
+
+  const failing = { message: 'failed on purpose', exception_type: 'ValueError', value: ['5', 0] };
+
+  it('D47 also when a node failed', async () => {
+    const result = await runWithBadFile({ '9': { class_type: 'SandboxFail', inputs: failing }, ...previewOf('9') });
+    expect(failureOf(result).code).toBe('NODE_FAILED');
+    expect(result.envelope).toMatchObject({ status: 'partial', artifacts: [{ node: '10' }] });
+  });
+
+  it('D47 says so when what was made before a node failed is too large to come with the error', async () => {
+    const bench = await startDriverBench();
+    const workflow = {
+      ...pictureThrough('SandboxSleep', { steps: 5, step_ms: 20 }),
+      '9': { class_type: 'SandboxFail', inputs: failing },
+      ...previewOf('9'),
+      '10': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: 'early' } },
+    };
+    const result = await bench.run({ workflow }, { resultLimitBytes: 1_000 });
+    expect(failureOf(result)).toMatchObject({ code: 'NODE_FAILED', details: { outputsLost: 'RESULT_TOO_LARGE' } });
+    expect(failureOf(result).issues[0]).toMatchObject({ node: '9', classType: 'SandboxFail' });
+    expect(result.envelope).toBeUndefined();
   });
 
   it('D48 asks for files over HTTP with encoded names, a type, and the folder apart from the name', async () => {

@@ -1,5 +1,5 @@
 /** Phase 5: what the run put out is read into memory, or delivered another way. A run that failed still delivers what it made before. */
-import { ComfyRunpodError, type JobInput } from '../../../shared/index.ts';
+import { ComfyRunpodError, type JobInput, toComfyRunpodError } from '../../../shared/index.ts';
 import type { Execution } from '../../comfy/index.ts';
 import {
   type CollectedOutputs,
@@ -44,7 +44,10 @@ export async function collectJob(
   return { collected: await read(run, selected, limit, collectingTime(run, signal)) };
 }
 
-/** A run that failed: what it made before is collected too, when that is possible and fits. Never throws. */
+/**
+ * A run that failed, or one of whose outputs can't be had: what is there is collected too, when it can be delivered; when not, the failure says
+ * so. Never throws.
+ */
 export async function collectFailed(
   run: JobRun,
   failure: ComfyRunpodError,
@@ -56,8 +59,50 @@ export async function collectFailed(
   if (selected.files.length === 0 && selected.values.length === 0) return { failure };
   run.progress.enter('collecting');
   const limit = run.context.resultLimitBytes - wrapperWithErrorBytes;
-  const collected = await read(run, selected, limit, collectingTime(run, signal)).catch(() => undefined);
-  return { failure, ...(collected && { collected }) };
+  try {
+    return { failure, collected: await read(run, selected, limit, collectingTime(run, signal)) };
+  } catch (error) {
+    const problem = toComfyRunpodError(error);
+    const there = isIncomplete(problem) ? await whatIsThere(run, selected, collectingTime(run, signal)) : undefined;
+    if (!there) return { failure: withLoss(failure, problem) };
+    const collected = await read(run, there, limit, collectingTime(run, signal)).catch(toComfyRunpodError);
+    return collected instanceof Error ? { failure: withLoss(failure, collected) } : { failure, collected };
+  }
+}
+
+/** True when a file that ComfyUI named can't be had, which says nothing of the others. */
+export function isIncomplete({ code }: ComfyRunpodError): boolean {
+  return code === 'OUTPUT_MISSING' || code === 'OUTPUT_UNSAFE';
+}
+
+/** The outputs without files that can't be had, each of which the receipt warns of; undefined when nothing is left. */
+async function whatIsThere(
+  run: JobRun,
+  { files, values }: ListedOutputs,
+  signal: AbortSignal,
+): Promise<ListedOutputs | undefined> {
+  const found = await Promise.all(
+    files.map(async (file) => {
+      if (inMemory(file)) return file;
+      return run.files.locate(file, signal).then(
+        () => file,
+        () => undefined,
+      );
+    }),
+  );
+  const left = found.filter((file) => file !== undefined);
+  if (left.length + values.length === 0) return undefined;
+  for (const { node } of files.filter((file) => !left.includes(file))) {
+    run.ledger.warnings.push({ node, message: `A file of node ${node} could not be had.` });
+  }
+  return { files: left, values };
+}
+
+/** The failure, with why the outputs that there were don't come with it. */
+function withLoss(failure: ComfyRunpodError, problem: ComfyRunpodError): ComfyRunpodError {
+  const { code, message, cause, issues, nextStep, details } = failure;
+  const lost = { ...details, outputsLost: problem.code };
+  return new ComfyRunpodError(code, message, { cause, issues, nextStep, details: lost });
 }
 
 /** No job waits for it longer than a moment. */
