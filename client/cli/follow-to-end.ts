@@ -4,16 +4,11 @@
  * Ctrl-C: the first asks RunPod to cancel the job and goes on watching, because a job is only stopped when RunPod says so; the second stops
  * watching and leaves the job to itself.
  */
-import {
-  type ComfyRunpodError,
-  exitCodes,
-  type HealthView,
-  isComfyRunpodError,
-  type Preview,
-} from '../../shared/index.ts';
+import { ComfyRunpodError, exitCodes, type HealthView, isComfyRunpodError, type Preview } from '../../shared/index.ts';
 import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
 import type { JobBook } from '../ledger/job-book.ts';
+import { type LedgerRow, openStates } from '../ledger/ledger-row.ts';
 import { namedBySeed } from '../saving/named-by-seed.ts';
 import { isFetchable, type SavedBefore, type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
 import { megabytes } from '../submit/measure-body.ts';
@@ -69,8 +64,10 @@ export async function followToEnd(job: JobHandle, options: FollowToEnd, context:
   } catch (error) {
     view.finish();
     if (!detach.signal.aborted) {
-      if (isComfyRunpodError(error) && error.code === 'JOB_NOT_FOUND') options.book.known(job.id).gone(error.code);
-      throw error;
+      if (!isComfyRunpodError(error) || error.code !== 'JOB_NOT_FOUND') throw error;
+      const known = options.book.known(job.id);
+      known.gone(error.code);
+      throw known.before === undefined ? error : rememberedBy(known.before, error, context.io.folder);
     }
     const text = `Left job ${job.id}, which may still run. Wait again: comfy-runpod wait ${job.id}`;
     if (context.json) context.print('', { ok: false, jobId: job.id, error: { code: 'INTERRUPTED', message: text } });
@@ -79,6 +76,24 @@ export async function followToEnd(job: JobHandle, options: FollowToEnd, context:
   } finally {
     unsubscribe();
   }
+}
+
+/** RunPod has forgotten a job of which the ledger knows how it ended. */
+function rememberedBy(row: LedgerRow, error: ComfyRunpodError, folder: string): ComfyRunpodError {
+  const { state, code, files, jobId, key } = row;
+  if (openStates.includes(state)) return error;
+  const why = code === undefined || code === 'JOB_CANCELLED' ? '' : ` (${code})`;
+  const [first] = files;
+  const where = first === undefined ? '' : `: ${shownPath(first.path, folder)}`;
+  const more = files.length > 1 ? ` and ${files.length - 1} more` : '';
+  return new ComfyRunpodError(error.code, error.message, {
+    cause: error,
+    details: { ...error.details, ledger: state },
+    nextStep:
+      first === undefined
+        ? `The ledger has it as ${state}${why}. To have it rendered, submit it again.`
+        : `The ledger has it as ${state}${why}${where}${more}. \`comfy-runpod fetch ${jobId ?? key}\` checks the files.`,
+  });
 }
 
 async function watch(

@@ -98,7 +98,9 @@ describe('the ledger behind the commands', () => {
     expect((await command('fetch', jobId, '--out', 'again')).stdout).toBe('./again/picture_00001_.png\n');
     expect(await readFile(join(folder, 'again', 'picture_00001_.png'))).toEqual(bytes);
     await until(async () => (await bench.status(jobId)).status === 404);
-    expect((await command('wait', jobId)).exitCode).toBe(exitCodes.access);
+    const forgotten = await command('wait', jobId);
+    expect(forgotten.exitCode).toBe(exitCodes.access);
+    expect(forgotten.stderr).toContain('The ledger has it as saved: ./results/picture_00001_.png. `comfy-runpod fetch');
     expect((await readLedger(data)).map(({ state }) => state)).toEqual(['saved']);
     const kept = await command('fetch', jobId);
     expect(kept.exitCode).toBe(0);
