@@ -100,7 +100,7 @@ describe('the ledger behind the commands', () => {
     await until(async () => (await bench.status(jobId)).status === 404);
     const forgotten = await command('wait', jobId);
     expect(forgotten.exitCode).toBe(exitCodes.access);
-    expect(forgotten.stderr).toContain('The ledger has it as saved: ./results/picture_00001_.png. `comfy-runpod fetch');
+    expect(forgotten.stderr).toContain('The ledger has it as saved: ./again/picture_00001_.png. `comfy-runpod fetch');
     expect((await readLedger(data)).map(({ state }) => state)).toEqual(['saved']);
     const kept = await command('fetch', jobId);
     expect(kept.exitCode).toBe(0);
