@@ -274,6 +274,25 @@ describe('a result that RunPod refuses', () => {
   );
 
   it(
+    'because the job is forgotten by then is kept as well, and counted',
+    async () => {
+      const volume = await folderForThisTest();
+      const platformFaults: FaultRuleInput[] = [
+        { route: 'job-done/result', when: { nth: 1 }, do: { kind: 'answer', status: 404 } },
+      ];
+      const stack = await stackForThisTest({ platformFaults, environment: { RESULT_VOLUME_DIR: volume } });
+      const { id } = await stack.client.submit(await noiseJob(64, 1));
+      await until(() => stack.log.some((line) => line.includes('it is kept')));
+      const kept = JSON.parse(await readFile(`${volume}/${id}/undelivered.json`, 'utf8')) as ResultEnvelope;
+      expect(kept).toMatchObject({ kind: 'comfy-runpod/result', status: 'success' });
+      expect(
+        stack.emulator.inspect.requestsSeen('job-done').filter(({ bodyBytes }) => bodyBytes > 10_000),
+      ).toHaveLength(1);
+    },
+    timeout,
+  );
+
+  it(
     'before the worker has to end is kept as well',
     async () => {
       const volume = await folderForThisTest();

@@ -7,7 +7,7 @@
  * 3. A refused body (400, 413) is followed by exactly one small error report.
  * 4. Chunks (§2.11) go out one after the other; after the first of them job-done says isStream=true.
  * 5. A result that RunPod doesn't take, or not before the worker ends, is kept where the worker has a place; what RunPod and the log are
- *    told says where. The result of a job that RunPod stopped or forgot is kept by nobody.
+ *    told says where. That of a job which RunPod has forgotten meanwhile (its ttl is over) is kept likewise; that of a stopped job is not.
  */
 import {
   ComfyRunpodError,
@@ -211,10 +211,9 @@ class FinalPost {
     return kept;
   }
 
-  /** Only for results that somebody still waits for. */
+  /** Not the result of a job that RunPod stopped: nobody waits for it. */
   #keepUndelivered(result: DeliveryOutcome): ReturnType<KeepResult> {
-    const ended = result.kind === 'expired' || (result.kind === 'aborted' && isShutdown(this.#options.signal.reason));
-    if (!ended) return Promise.resolve(undefined);
+    if (result.kind === 'aborted' && !isShutdown(this.#options.signal.reason)) return Promise.resolve(undefined);
     this.#counts.undelivered++;
     return this.#keepOutput();
   }
@@ -229,7 +228,8 @@ class FinalPost {
       return { delivered: 'nothing', bytes: 0 };
     }
     const status = 'status' in result ? { status: result.status } : {};
-    if (result.kind === 'gone') logger.warn(status, 'RunPod no longer knows the job; its result is dropped.');
+    if (result.kind === 'gone')
+      logger.warn(status, 'RunPod no longer knows the job, and there is no place to keep its result.');
     else if (result.kind === 'aborted' && !isShutdown(this.#options.signal.reason))
       logger.info({}, 'The result is not posted: the job was stopped.');
     else
