@@ -1,7 +1,10 @@
 // How results are made to fit and where else they go: packing without loss, bucket addresses, chunks put together.
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import sharp from 'sharp';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { describeBucket, readS3Config } from '../../../worker/outputs/delivery/bucket.ts';
 import { repackPng } from '../../../worker/outputs/delivery/encode-picture.ts';
 import { presignGet } from '../../../worker/outputs/delivery/presign-get.ts';
@@ -65,6 +68,42 @@ describe('packing a PNG tighter', () => {
     const packed = await collect(loose, encoded - 10_000);
     expect(packed.artifacts[0]?.described.encoding).toMatchObject({ from: 'image/png', to: 'image/png' });
     await expect(collect(randomBytes(100_000), 110_000)).rejects.toMatchObject({ code: 'RESULT_TOO_LARGE' });
+  });
+});
+
+describe('a network volume', () => {
+  it('has whole files although two workers were given the same job and write it at the same time', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'volume-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const write = async (fill: string) => {
+      const bytes = Buffer.alloc(6_000_000, fill);
+      const { artifacts } = await collectOutputs({
+        listed: {
+          files: [{ node: '9', key: 'files', index: 0, filename: 'a.bin', subfolder: '', type: 'output' }],
+          values: [],
+        },
+        locate: async () => ({
+          size: bytes.length,
+          read: async () => bytes,
+          readRange: async (position, length) => bytes.subarray(position, position + length),
+        }),
+        classOf: () => 'Save',
+        callerName: ({ filename, subfolder }) => ({ name: filename, subfolder }),
+        metadata: 'strip',
+        limitBytes: 1_000_000,
+        signal: new AbortController().signal,
+        delivery: {
+          places: { volumeDir: folder },
+          request: { jobId: 'job', destination: { kind: 'volume' } },
+          onFailure: () => undefined,
+        },
+      });
+      return artifacts[0]?.described.sha256;
+    };
+    const hashes = await Promise.all(['a', 'b', 'c'].map(write));
+    const written = await readFile(join(folder, 'job', '0000.bin'));
+    expect(hashes).toContain(createHash('sha256').update(written).digest('hex'));
+    expect(await readdir(join(folder, 'job'))).toEqual(['0000.bin']);
   });
 });
 

@@ -1,5 +1,5 @@
 /** Results on a network volume: written beside their place, synced, renamed; readable by their owner only. */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, open, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { ComfyRunpodError } from '../../../shared/index.ts';
@@ -29,11 +29,12 @@ export async function writeDurable(
   pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<string> {
-  const temporary = `${target}.part`;
+  // A name of its own: another worker that was given the same job may be writing the same file.
+  const temporary = `${target}.${randomBytes(6).toString('hex')}.part`;
   try {
     await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
     const hash = createHash('sha256');
-    const file = await open(temporary, 'w', 0o600);
+    const file = await open(temporary, 'wx', 0o600);
     try {
       for await (const piece of pieces) {
         hash.update(piece);
