@@ -32,7 +32,7 @@ export const limits = {
   comfySocketBytes: 256 * MiB,
   /** Pictures of one run that nodes send over the socket in place of files: they are held in memory. */
   socketPicturesBytes: 512 * MiB,
-  /** Largest output file that a worker collects. */
+  /** Largest output file that a worker reads as a whole: over HTTP, or to write a picture in another format. Others are streamed, however large. */
   outputFileBytes: 2 * 1024 * MiB,
 
   /** Largest workflow file that the client reads: the editor's format is several times that of the API. */
@@ -112,6 +112,8 @@ export const limits = {
   pollHintMs: 25,
   /** One request to ComfyUI; handlers block its loop while they hash files (ComfyUI protocol notes §1.1). */
   comfyRequestMs: 30_000,
+  /** Slowest transfer of a file to or from a ComfyUI elsewhere, bytes per second: a file has that much longer than other requests. */
+  comfyTransferRate: 256 * KiB,
   /** Posting a prompt: validation runs before the answer. */
   comfySubmitMs: 120_000,
   /** Refused connections for this long mean that ComfyUI is gone. */

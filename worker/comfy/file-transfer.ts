@@ -86,7 +86,7 @@ async function size(http: ComfyHttp, file: ComfyFile, signal: AbortSignal): Prom
 }
 
 async function download(http: ComfyHttp, file: ComfyFile, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
-  const answer = await http.send({ path: viewPath(file), signal, maxBytes });
+  const answer = await http.send({ path: viewPath(file), signal, maxBytes, fileBytes: maxBytes });
   if (answer.status === 404)
     throw new ComfyRunpodError('OUTPUT_MISSING', 'ComfyUI does not have a file that it named.');
   if (answer.status !== 200) throw viewRefused(answer.status);

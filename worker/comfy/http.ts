@@ -22,6 +22,8 @@ export interface ComfyRequest {
   readonly timeoutMs?: number;
   /** Largest body read. Default: `limits.comfyAnswerBytes`. */
   readonly maxBytes?: number;
+  /** Bytes of a file that travels: the request has longer. Those of `raw` count anyway. */
+  readonly fileBytes?: number;
 }
 
 /** An answer, whatever its status. */
@@ -78,8 +80,9 @@ export class ComfyHttp {
 
   async #send(options: ComfyRequest): Promise<ComfyAnswer> {
     options.signal?.throwIfAborted();
+    const fileBytes = (options.fileBytes ?? 0) + (options.raw?.body.length ?? 0);
     using deadline = createDeadline(
-      options.timeoutMs ?? this.#requestMs,
+      (options.timeoutMs ?? this.#requestMs) + (fileBytes / limits.comfyTransferRate) * 1_000,
       () => unreachable('timeout', undefined),
       options.signal,
     );

@@ -13,6 +13,7 @@ import {
   tinyPng,
 } from '../../support/driver-bench.ts';
 import { inlineData } from '../../support/inline-data.ts';
+import { noiseJob } from '../../support/large-results.ts';
 import { until } from '../../support/runpod-emulator.ts';
 
 const both = ['shared', 'remote'] as const;
@@ -183,6 +184,14 @@ describe('results', () => {
         /^\/view\?filename=%C3%BC%20%26%20%3F_00001_\.png&subfolder=cr-[^&]*%2Fa%20folder&type=output$/,
       );
     }
+  });
+
+  it('D48 a large file has the time that a slow network takes for it', async () => {
+    const bench = await startDriverBench({ workspace: 'remote', timings: { requestMs: 1_000 } });
+    // 64 KiB at a time: 300 KiB a second.
+    bench.standIn.faults.arm({ kind: 'bad-view', slowMs: 200, times: 'always' });
+    const { artifacts } = completed(await bench.run(await noiseJob(400, 1)));
+    expect(artifacts).toHaveLength(1);
   });
 
   it('D49 judges a file by its bytes and not by the type that HTTP tells', async () => {
