@@ -1,11 +1,12 @@
-// Sends a file of noise through the chunk ladder in a process of its own and prints how far memory rose. Arguments: folder, bytes.
+// Sends a file of noise through the chunk ladder in a process of its own and prints how far memory rose. Arguments: folder, bytes, and the
+// format that pictures are wanted in, if any.
 import { createHash, randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { collectOutputs } from '../../worker/outputs/index.ts';
 import { createSharedWorkspace } from '../../worker/workspace/index.ts';
 
-const [, , folder = '', size = '0'] = process.argv;
+const [, , folder = '', size = '0', format] = process.argv;
 const bytes = Number(size);
 const block = randomBytes(1024 * 1024);
 
@@ -44,6 +45,7 @@ const collected = await collectOutputs({
   classOf: () => 'Save',
   callerName: (named) => ({ name: named.filename, subfolder: named.subfolder }),
   metadata: 'strip',
+  ...(format === 'webp' && { format: { format } }),
   limitBytes: 10 * 1024 * 1024,
   signal,
   delivery: {

@@ -18,6 +18,11 @@ const timeoutSeconds = 120;
 const defaultQuality = 90;
 const sources = new Set(['image/png', 'image/jpeg', 'image/webp', 'image/tiff', 'image/bmp']);
 
+/** True for a picture that can be written in another format. */
+export function isConvertible(contentType: string): boolean {
+  return sources.has(contentType);
+}
+
 async function load(): Promise<(bytes: Buffer) => Sharp> {
   const { default: sharp } = await import('sharp');
   sharp.cache(false);
@@ -57,7 +62,7 @@ export async function convertPicture(
   wish: OutputFormat,
 ): Promise<EncodedPicture | undefined> {
   const { format } = wish;
-  if (format === undefined || format === 'original' || !sources.has(contentType)) return undefined;
+  if (format === undefined || format === 'original' || !isConvertible(contentType)) return undefined;
   if (format === 'png' && contentType === 'image/png') return undefined;
   const sharp = await load();
   try {

@@ -7,11 +7,11 @@ import type { OutputFile } from '../list-outputs.ts';
 import { repackPng } from './encode-picture.ts';
 import {
   type FoundFile,
+  isToConvert,
   type MadeArtifact,
   makeInMemory,
   type ResultWishes,
   reencoded,
-  wantsConversion,
 } from './prepare-artifact.ts';
 
 /** A file that was named and is there. */
@@ -48,7 +48,7 @@ export async function fitInline(
   const packs = wishes.metadata === 'strip';
   const raw = outputs.reduce((sum, { found }) => sum + inlineBytes(found.size), 0);
   const ceiling = packs ? limitBytes * packingShare : limitBytes;
-  if (raw > ceiling && !wantsConversion(wishes.format)) return undefined;
+  if (raw > ceiling && (await bytesAsTheyAre(outputs, wishes, signal)) > ceiling) return undefined;
   const artifacts: MadeArtifact[] = [];
   let total = 0;
   // Files over the limit that a conversion makes small are in memory one at a time.
@@ -60,6 +60,19 @@ export async function fitInline(
   }
   if (total <= limitBytes) return artifacts;
   return packs ? packUntilFits(artifacts, total, limitBytes, signal) : undefined;
+}
+
+/** Bytes in the answer of files that no conversion makes smaller. */
+async function bytesAsTheyAre(
+  outputs: readonly LocatedOutput[],
+  { format }: ResultWishes,
+  signal: AbortSignal,
+): Promise<number> {
+  let bytes = 0;
+  for (const { file, found } of outputs) {
+    if (!(await isToConvert(file, found, format, signal))) bytes += inlineBytes(found.size);
+  }
+  return bytes;
 }
 
 async function packUntilFits(

@@ -2,13 +2,13 @@
  * A file that ComfyUI wrote becomes what is delivered: without metadata where the job wants that, in the format that it asked for, described.
  * Large files are described by their first bytes and their structure and stay on the workspace until they are read piece by piece.
  */
-import { type Artifact, type OutputFormat, safeExtension } from '../../../shared/index.ts';
+import { type Artifact, ComfyRunpodError, limits, type OutputFormat, safeExtension } from '../../../shared/index.ts';
 import { artifactKind, sniffContentType } from '../content-type.ts';
 import type { OutputFile } from '../list-outputs.ts';
 import type { MetadataEdit } from '../metadata/edit-plan.ts';
 import { planStrip, stripMetadata } from '../metadata/strip-metadata.ts';
 import { bytesSource, partsSource, type ReadRange, type SourcePart } from './artifact-source.ts';
-import { convertPicture } from './encode-picture.ts';
+import { convertPicture, isConvertible } from './encode-picture.ts';
 import type { PreparedArtifact } from './rung.ts';
 
 /** A file that exists. A job's files of worker/workspace fit. */
@@ -40,18 +40,26 @@ export interface MadeArtifact {
 const wholeBytes = 4 * 1024 * 1024;
 const sniffedBytes = 64;
 
-/** True when the job wants pictures in another format than ComfyUI wrote. */
-export function wantsConversion({ format }: OutputFormat): boolean {
-  return format !== undefined && format !== 'original';
+/** True when the job wants the file in another format than ComfyUI wrote: only then it has to be read as a whole, whatever its size. */
+export async function isToConvert(
+  file: OutputFile,
+  { size, readRange }: FoundFile,
+  { format }: OutputFormat,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (format === undefined || format === 'original') return false;
+  if (!readRange) return true;
+  return isConvertible(sniffContentType(await readRange(0, Math.min(size, sniffedBytes), signal), file.filename));
 }
 
-/** Reads, strips and converts a file in memory. */
+/** Reads, strips and converts a file in memory. Throws `RESULT_TOO_LARGE` for one that is too large for that. */
 export async function makeInMemory(
   file: OutputFile,
   found: FoundFile,
   wishes: ResultWishes,
   signal: AbortSignal,
 ): Promise<MadeArtifact> {
+  if (found.size > limits.outputFileBytes) throw tooLargeForMemory(found.size);
   const raw = await found.read(signal);
   const from = sniffContentType(raw, file.filename);
   const kept = { bytes: raw, metadata: 'kept' as const };
@@ -61,6 +69,18 @@ export async function makeInMemory(
   const { contentType: to, extension, why } = converted;
   const facts = { contentType: to, metadata: 'stripped' as const, encoding: { from, to, why }, extension };
   return made(file, converted.bytes, facts, wishes);
+}
+
+function tooLargeForMemory(size: number): ComfyRunpodError {
+  return new ComfyRunpodError(
+    'RESULT_TOO_LARGE',
+    `A file of ${size} bytes would have to be in memory as a whole; the limit for that is ${limits.outputFileBytes}.`,
+    {
+      details: { size, limit: limits.outputFileBytes },
+      nextStep:
+        "Leave output.format out, and let the worker share ComfyUI's disk: files are then streamed, however large.",
+    },
+  );
 }
 
 /** The same artifact with other bytes, which hold the same picture. */
@@ -83,7 +103,7 @@ export async function prepareArtifact(
   signal: AbortSignal,
 ): Promise<PreparedArtifact> {
   const { readRange, size } = found;
-  if (readRange && size > wholeBytes && !wantsConversion(wishes.format)) {
+  if (readRange && size > wholeBytes && !(await isToConvert(file, found, wishes.format, signal))) {
     return prepareStreamed(file, size, readRange, wishes, signal);
   }
   const { bytes, ...rest } = await makeInMemory(file, found, wishes, signal);
