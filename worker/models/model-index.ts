@@ -38,9 +38,13 @@ export class ModelIndex {
     this.#files = files;
   }
 
-  /** Reads it. */
+  /** Reads it. Files that are gone, or that somebody has changed since, are not ours any more and take none of our space. */
   static async open(root: string): Promise<ModelIndex> {
-    return new ModelIndex(root, await readIndex(root));
+    const index = new ModelIndex(root, await readIndex(root));
+    for (const file of [...index.#files.keys()]) {
+      if ((await index.find(file)) === undefined) index.#files.delete(file);
+    }
+    return index;
   }
 
   /** The record of a file, when the file is still what it was. */
@@ -67,9 +71,9 @@ export class ModelIndex {
     if (this.#changes.size > 0) await this.#save();
   }
 
-  /** Bytes of all files in it. */
-  get bytes(): number {
-    return [...this.#files.values()].reduce((sum, { size }) => sum + size, 0);
+  /** Bytes of every file in it; a copy. */
+  sizes(): Map<string, number> {
+    return new Map([...this.#files].map(([file, { size }]) => [file, size]));
   }
 
   /** Removes least recently used files, none of `keep`, until `bytes` are gone. Answers the bytes that were freed and the files. */

@@ -1,6 +1,7 @@
 /**
  * The models of a worker: finds or fetches each one, several at a time, and keeps what is known of them for `describe` and for the errors of
- * jobs. Nothing is removed but what was downloaded by this product, and only to make room (LRU).
+ * jobs. Nothing is removed but what was downloaded by this product: models only to make room (LRU), parts when nobody
+ * goes on with them.
  */
 import path from 'node:path';
 import {
@@ -16,11 +17,13 @@ import type { Logger } from '../types.ts';
 import { type DownloadSupport, downloadModel } from './download/download-model.ts';
 import { createModelAgent, type HttpTimes } from './download/model-http.ts';
 import type { HubAccess } from './download/resolve-huggingface.ts';
+import { sweepParts } from './download/sweep-parts.ts';
 import { defaultPace, type TransferPace } from './download/transfer.ts';
 import { findModel } from './find-model.ts';
+import { ModelRoom } from './make-room.ts';
 import { mapLimited } from './map-limited.ts';
 import { ModelIndex, stateFolder } from './model-index.ts';
-import { freeBytes, type ModelPlaces, nameInWorkflow, ownPath } from './model-places.ts';
+import { type ModelPlaces, nameInWorkflow, ownPath } from './model-places.ts';
 
 /** How models are provided. */
 export interface ModelStoreOptions {
@@ -54,8 +57,8 @@ export interface ModelState {
   readonly error?: ComfyRunpodError;
 }
 
-/** Bytes that a download leaves free on its disk. */
-const reserveBytes = 64 * 1024 * 1024;
+/** Parts that were left behind are kept for so long, for the next start to go on with. */
+const abandonedPartMs = 7 * 24 * 60 * 60 * 1_000;
 
 /**
  * Provides `specs` and answers what became of each, in their order. A model that can't be had is `missing` with its error. `onModel` is called
@@ -73,22 +76,28 @@ export async function provideModels(
   const times = { connectMs: limits.inputConnectMs, idleMs: limits.modelIdleMs, ...options.times };
   const agent = createModelAgent(times);
   const keep = new Set(specs.map(ownPath));
+  const partFolder = path.join(places.own, stateFolder, 'incoming');
+  const room = new ModelRoom(
+    { folder: places.own, partFolder, limitBytes: options.spaceLimitBytes, keep, logger },
+    index,
+  );
   const support: DownloadSupport = {
     agent,
     hub: options.hub,
     pace: { ...defaultPace, ...options.pace },
     logger,
-    partFolder: path.join(places.own, stateFolder, 'incoming'),
-    makeRoom: createRoomMaker(options, index, keep),
+    partFolder,
+    makeRoom: (claim) => room.claim(claim),
   };
   try {
     const states = await mapLimited(specs, limits.modelsAtOnce, async (spec) => {
-      const state = await provideOne(spec, options, index, support, signal);
+      const state = await provideOne(spec, options, index, support, signal).finally(() => room.release(ownPath(spec)));
       onModel(state);
       return state;
     });
     // Links and baked files are not in the index: only downloads are ever removed.
     await index.touch([...keep]).catch(() => undefined);
+    await sweepParts(partFolder, abandonedPartMs).catch(() => undefined);
     return states;
   } finally {
     await agent.destroy();
@@ -122,7 +131,7 @@ async function provideOne(
     if (options.offline === true && spec.source.kind !== 'none') throw offline(spec);
     const file = ownPath(spec);
     const target = path.join(places.own, file);
-    const { bytes, sha256 } = await downloadModel(spec, target, support, signal);
+    const { bytes, sha256 } = await downloadModel(spec, { file, path: target }, support, signal);
     await index.add(file, sha256);
     logger.info({ model: base.label, from: sourceLabel(spec.source), bytes, ms: ms() }, 'Model downloaded');
     return { ...base, where: 'downloaded', bytes, ms: ms(), path: target };
@@ -178,44 +187,4 @@ function assertDistinct(specs: readonly ModelSpec[]): void {
     }
     seen.add(file);
   }
-}
-
-/** Makes room for downloads one after the other, counting what was promised to those before. */
-function createRoomMaker(
-  { places, spaceLimitBytes, logger }: ModelStoreOptions,
-  index: ModelIndex,
-  keep: ReadonlySet<string>,
-): DownloadSupport['makeRoom'] {
-  let turn: Promise<void> = Promise.resolve();
-  const promised = new Map<string, number>();
-  const make = async (bytes: number, label: string) => {
-    promised.delete(label);
-    const others = [...promised.values()].reduce((sum, each) => sum + each, 0);
-    const overDisk = bytes + others + reserveBytes - (await freeBytes(places.own));
-    const overLimit = spaceLimitBytes === undefined ? 0 : index.bytes + bytes + others - spaceLimitBytes;
-    const needed = Math.max(overDisk, overLimit);
-    if (needed > 0) {
-      const evicted = await index.evict(needed, keep);
-      if (evicted.files.length > 0) {
-        logger.info(
-          { count: evicted.files.length, bytes: evicted.bytes },
-          'Models that were not used lately make room',
-        );
-      }
-      if (evicted.bytes < needed) throw noSpace(label, bytes, overLimit > overDisk);
-    }
-    promised.set(label, bytes);
-  };
-  return (bytes, label) => {
-    const mine = turn.then(() => make(bytes, label));
-    turn = mine.catch(() => undefined);
-    return mine;
-  };
-}
-
-function noSpace(label: string, bytes: number, limited: boolean): ComfyRunpodError {
-  const why = limited ? 'MODELS_SPACE_LIMIT leaves no room for it' : 'the disk has no room for it';
-  return new ComfyRunpodError('MODEL_SPACE', `Model ${label} takes ${bytes} more bytes: ${why}.`, {
-    details: { model: label, bytes },
-  });
 }

@@ -2,6 +2,7 @@
 import type { Agent } from 'undici';
 import { ComfyRunpodError, isLoopbackUrl, limits, type ModelSpec, modelLabel } from '../../../shared/index.ts';
 import type { Logger } from '../../types.ts';
+import type { SpaceClaim } from '../make-room.ts';
 import { implausibleModel } from './check-model.ts';
 import { lockPart } from './lock-part.ts';
 import type { ModelAddress } from './model-http.ts';
@@ -17,8 +18,8 @@ export interface DownloadSupport {
   readonly logger: Logger;
   /** Folder for files on their way, on the disk of their targets. */
   readonly partFolder: string;
-  /** Makes room for so many more bytes, or throws `MODEL_SPACE`. */
-  readonly makeRoom: (bytes: number, label: string) => Promise<void>;
+  /** Makes room, or throws `MODEL_SPACE`. */
+  readonly makeRoom: (claim: SpaceClaim) => Promise<void>;
 }
 
 /** A downloaded model. */
@@ -33,16 +34,16 @@ interface Plan {
   readonly sha256: string | undefined;
 }
 
-/** Downloads `spec` to `target`. Throws `MODEL_UNAVAILABLE`, `MODEL_DOWNLOAD_FAILED`, `MODEL_CORRUPT`, `MODEL_SPACE`, or the signal's reason. */
+/** Downloads `spec` to `target`, which is also told as it is called below the models folder. Throws `MODEL_UNAVAILABLE`, `MODEL_DOWNLOAD_FAILED`, `MODEL_CORRUPT`, `MODEL_SPACE`, or the signal's reason. */
 export async function downloadModel(
   spec: ModelSpec,
-  target: string,
+  target: { readonly file: string; readonly path: string },
   support: DownloadSupport,
   signal: AbortSignal,
 ): Promise<DownloadedModel> {
   const label = modelLabel(spec);
   const plan = await planDownload(spec, label, support, signal);
-  const lock = await lockPart(support.partFolder, `${identityOf(plan.address.url)} ${target}`);
+  const lock = await lockPart(support.partFolder, `${identityOf(plan.address.url)} ${target.path}`);
   let part: PartFile | undefined;
   try {
     part = await PartFile.open(support.partFolder, lock.identity);
@@ -52,7 +53,13 @@ export async function downloadModel(
     try {
       size = await transfer({
         ...{ agent: support.agent, address: plan.address, part, size: plan.size, pace: support.pace, signal },
-        onSize: (bytes) => support.makeRoom(bytes - open.doneBytes, label),
+        onSize: (bytes) =>
+          support.makeRoom({
+            file: target.file,
+            label,
+            size: bytes,
+            missing: () => Math.max(0, bytes - open.doneBytes),
+          }),
       });
     } catch (error) {
       throw asSpaceError(error, label);
@@ -60,10 +67,11 @@ export async function downloadModel(
       progress.end();
     }
     const sha256 = await verify(spec, plan, part, size, label, signal);
-    await part.finish(target, size);
+    await part.finish(target.path, size);
     return { bytes: size, sha256 };
   } finally {
-    await part?.close();
+    // Only the holder of the lock finds its part again.
+    await (lock.held ? part?.close() : part?.discard());
     await lock.release();
   }
 }

@@ -11,6 +11,8 @@ import path from 'node:path';
 export interface PartLock {
   /** What the part may be called. */
   readonly identity: string;
+  /** False: somebody else has it, and the part under this identity is for this download only. */
+  readonly held: boolean;
   /** Idempotent. */
   release(): Promise<void>;
 }
@@ -28,7 +30,7 @@ export async function lockPart(folder: string, identity: string): Promise<PartLo
     const handle = await open(file, 'wx');
     await handle.writeFile(`${hostname()} ${process.pid} ${thisProcess}`).finally(() => handle.close());
   } catch {
-    return { identity: `${identity} ${randomUUID()}`, release: () => Promise.resolve() };
+    return { identity: `${identity} ${randomUUID()}`, held: false, release: () => Promise.resolve() };
   }
   const timer = setInterval(() => {
     const now = new Date();
@@ -41,7 +43,7 @@ export async function lockPart(folder: string, identity: string): Promise<PartLo
     released ??= rm(file, { force: true });
     return released;
   };
-  return { identity, release };
+  return { identity, held: true, release };
 }
 
 /** Tells this process from an earlier one with the same id: process ids begin anew with every start of a container. */
