@@ -37,10 +37,10 @@ function run(client: Client, command: string): Promise<string> {
   });
 }
 
-/** Sends an HTTP request through a tunnel to a port of the container's loopback; answers the status line, or why there is no tunnel. */
-function throughTunnel(client: Client, port: number): Promise<string> {
+/** Sends an HTTP request through a tunnel to a port that the container reaches; answers the status line, or why there is no tunnel. */
+function throughTunnel(client: Client, host: string, port: number): Promise<string> {
   return new Promise((resolve) => {
-    client.forwardOut('127.0.0.1', 0, '127.0.0.1', port, (error, channel) => {
+    client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
       if (error) return resolve(error.message);
       channel.once('data', (chunk: Buffer) => resolve(chunk.toString().split('\r\n')[0] ?? ''));
       channel.write('GET /system_stats HTTP/1.1\r\nhost: 127.0.0.1:8188\r\nconnection: close\r\n\r\n');
@@ -72,7 +72,9 @@ describe.skipIf(noEngine)('SSH into the container', () => {
     const environment = { MODE: 'interactive', ALLOW_CPU: '1', PUBLIC_KEY: mine.public };
     const worker = await runImage({ environment });
     const client = await session(await listening(worker));
-    await expect.poll(() => throughTunnel(client, 8188), { timeout: 30_000 }).toBe('HTTP/1.1 200 OK');
+    await expect.poll(() => throughTunnel(client, '127.0.0.1', 8188), { timeout: 30_000 }).toBe('HTTP/1.1 200 OK');
+    // Not a way from the container to other machines.
+    expect(await throughTunnel(client, await worker.address(), 22)).toMatch(/open failed/);
   });
 
   it('makes host keys of its own in every container', async () => {

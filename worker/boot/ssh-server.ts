@@ -65,6 +65,7 @@ export function sshdConfig(options: Pick<SshOptions, 'port' | 'folder' | 'addres
     'PermitUserEnvironment no',
     'AllowAgentForwarding no',
     'AllowTcpForwarding local',
+    'PermitOpen 127.0.0.1:* localhost:* [::1]:*',
     'AllowStreamLocalForwarding no',
     'GatewayPorts no',
     'PermitTunnel no',

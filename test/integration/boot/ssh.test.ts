@@ -71,6 +71,7 @@ describe('the configuration of SSH', () => {
       'PermitEmptyPasswords no',
       'PermitRootLogin prohibit-password',
       'AllowTcpForwarding local',
+      'PermitOpen 127.0.0.1:* localhost:* [::1]:*',
       'GatewayPorts no',
       'AllowUsers root',
       'SetEnv PATH=/opt/venv/bin:/usr/bin',
