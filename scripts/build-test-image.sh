@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the image that the container tests drive: the real runtime stage, with the sandbox's ComfyUI in place of the real one. Prints its name.
-# Base images: BASE_IMAGE and NODE_IMAGE where set, else the official Node image where a registry can be reached, else ones made here.
+# Base images: BASE_IMAGE and NODE_IMAGE where set, else the official ones where a registry can be reached, else ones made here.
 set -eu
 cd "$(dirname "$0")/.."
 image=${1:-comfy-runpod:test}
@@ -10,7 +10,8 @@ pinned() { sed -n "s/^$1=//p" docker/versions.env; }
 if [ -n "${BASE_IMAGE:-}" ] && [ -n "${NODE_IMAGE:-}" ]; then
   arguments="--build-arg BASE_IMAGE=$BASE_IMAGE --build-arg NODE_IMAGE=$NODE_IMAGE"
 elif docker pull --quiet "$(pinned NODE_IMAGE)" >/dev/null 2>&1; then
-  arguments="--build-arg BASE_IMAGE=$(pinned NODE_IMAGE) --build-arg NODE_IMAGE=$(pinned NODE_IMAGE)"
+  # Not the Node image itself: like a CUDA base, the base has no npm.
+  arguments="--build-arg BASE_IMAGE=$(pinned TEST_BASE_IMAGE) --build-arg NODE_IMAGE=$(pinned NODE_IMAGE)"
 else
   arguments=$(sh scripts/container-base.sh)
 fi
