@@ -47,7 +47,8 @@ ARG TORCHAUDIO_VERSION=2.9.1
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cu128
 # Custom-node packs, separated by spaces: https://host/owner/repository@<commit>. One that fails to import fails the build.
 ARG CUSTOM_NODES=""
-COPY docker/install-comfyui.sh /tmp/
+ARG APT_PACKAGES=""
+COPY docker/install-comfyui.sh docker/check-start.sh /tmp/
 # The classic builder builds this stage even where the stand-in takes its place; then it installs nothing.
 RUN mkdir -p /opt/python /opt/venv /opt/ComfyUI && \
     if [ "$COMFYUI_STAGE" = comfyui ]; then sh /tmp/install-comfyui.sh; fi
@@ -56,7 +57,8 @@ FROM node AS stand-in
 RUN mkdir -p /opt/python /opt/venv/bin && ln -s /usr/local/bin/node /opt/venv/bin/python
 COPY docker/stand-in /opt/ComfyUI
 
-# Models to bake in, as in the variable MODELS. A stage of its own: a change of code does not make the layer anew.
+# Models to bake in, as in the variable MODELS. A stage of its own: a change of code does not make the layer anew. The list of what was downloaded
+# goes: what is in an image is nobody's to remove for room, and does not count as downloaded.
 FROM node AS models
 ARG MODELS=""
 WORKDIR /opt/comfy-runpod
@@ -64,7 +66,7 @@ COPY --from=dependencies /build/node_modules node_modules
 COPY package.json ./
 COPY bin bin
 COPY --from=build /build/dist dist
-RUN mkdir /models && if [ -n "$MODELS" ]; then node bin/comfy-runpod.js models pull "$MODELS" --into /models; fi
+RUN mkdir /models && if [ -n "$MODELS" ]; then node bin/comfy-runpod.js models pull "$MODELS" --into /models; fi && rm -rf /models/.comfy-runpod
 
 FROM ${COMFYUI_STAGE} AS chosen-comfyui
 
@@ -92,6 +94,8 @@ RUN ln -s /opt/comfy-runpod/bin/comfy-runpod.js /usr/local/bin/comfy-runpod && \
       grep -q PREFETCH && \
     node -e "import('/opt/comfy-runpod/dist/worker/compose.js').then(() => import('/opt/comfy-runpod/dist/worker/boot/index.js'))" && \
     test -d "$NODE_COMPILE_CACHE"
+COPY docker/check-start.sh /tmp/
+RUN sh /tmp/check-start.sh && rm /tmp/check-start.sh
 
 ARG IMAGE_NAME=comfy-runpod
 ARG IMAGE_VERSION=0.1.0

@@ -8,7 +8,8 @@ say() { printf '== %s\n' "$1"; }
 say 'tools of this stage; the runtime stage has none of them'
 apt-get update -qq
 # Compilers are for packs whose requirements have no wheel: they end with this stage.
-apt-get install -y -qq --no-install-recommends build-essential ca-certificates git python3 python3-venv >/dev/null
+# shellcheck disable=SC2086 # one word per package is meant
+apt-get install -y -qq --no-install-recommends build-essential ca-certificates git python3 python3-venv ${APT_PACKAGES:-} >/dev/null
 python3 -m venv /tmp/uv
 /tmp/uv/bin/pip install --quiet --no-cache-dir "uv==$UV_VERSION"
 export UV_PYTHON_PREFERENCE=only-managed UV_NO_CACHE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_INSTALL_DIR=/opt/python VIRTUAL_ENV=/opt/venv
@@ -52,15 +53,9 @@ for pack in $CUSTOM_NODES; do
 done
 
 say 'starting once, without a GPU'
-cd /opt/ComfyUI
-/opt/venv/bin/python main.py --cpu --quick-test-for-ci >/tmp/start.log 2>&1 || { tail -40 /tmp/start.log >&2; exit 1; }
-if grep -F 'IMPORT FAILED' /tmp/start.log >&2; then
-  echo 'These custom-node packs fail to import. The log of the start:' >&2
-  cat /tmp/start.log >&2
-  exit 1
-fi
+sh /tmp/check-start.sh
 
 say 'leaving nothing behind but what runs'
-rm -rf /opt/ComfyUI/user /opt/ComfyUI/temp /opt/ComfyUI/output/* /opt/ComfyUI/tests* /opt/ComfyUI/.github /tmp/uv /tmp/*.txt /tmp/*.log /root/.cache
+rm -rf /opt/ComfyUI/output/* /opt/ComfyUI/tests* /opt/ComfyUI/.github /tmp/uv /tmp/*.txt /root/.cache
 /opt/venv/bin/python -m compileall -q -j 0 /opt/ComfyUI || true
 /opt/venv/bin/python -c 'import torch, torchvision, torchaudio; print("torch", torch.__version__, "CUDA", torch.version.cuda)'

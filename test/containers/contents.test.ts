@@ -1,4 +1,5 @@
 /** What is in the image, what is not, and how big it is. */
+import { resolve } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, it } from 'vitest';
 import { image, noEngine, runImage, startEndpoint } from './support/container-bench.ts';
@@ -63,6 +64,22 @@ describe.skipIf(noEngine)('the contents of the image', () => {
       'ls -d /opt/comfy-runpod/node_modules/typescript /opt/comfy-runpod/node_modules/vitest /root/.npm /root/.cache /etc/ssh/ssh_host_* /var/lib/apt/lists/* /var/cache/apt/* 2>/dev/null || true; find /opt/comfy-runpod -name "*.map" -o -name "*.d.ts" | head',
     );
     expect(left).toBe('');
+  });
+
+  it.each([
+    ['imports everything', ' 0.1 seconds: /opt/ComfyUI/custom_nodes/pack', 0, 0],
+    ['has a pack that fails to import', ' 0.1 seconds (IMPORT FAILED): /opt/ComfyUI/custom_nodes/pack', 0, 1],
+    ['has a pack that fails to prepare itself', ' 0.1 seconds (PRESTARTUP FAILED): custom_nodes/pack', 0, 1],
+    ['does not start', 'Traceback (most recent call last):', 3, 1],
+  ])('is built with a ComfyUI that %s: ends with a message and code', async (_what, line, code, expected) => {
+    const container = await runImage({
+      command: ['sleep', '120'],
+      mounts: [{ source: resolve('docker/check-start.sh'), target: '/check-start.sh', mode: 'ro' }],
+    });
+    await container.shell(`echo 'console.log("${line}"); process.exit(${code})' >/opt/ComfyUI/main.py`);
+    const result = await container.exec('sh', '/check-start.sh');
+    expect(result.exitCode).toBe(expected);
+    if (expected !== 0) expect(result.output).toContain(line);
   });
 
   it('tells what it is in its labels, and starts under an init that reaps', async () => {
