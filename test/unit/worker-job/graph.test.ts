@@ -1,4 +1,5 @@
 // What a workflow becomes before it is posted.
+import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isComfyRunpodError, type JobInputWire, parseJobInput } from '../../../shared/index.ts';
@@ -172,6 +173,27 @@ describe('redacting', () => {
 
   it('finds a quote that was cut', () => {
     expect(redact(`ValueError: ${prompt.slice(0, 45)}...`)).not.toMatch(/lighthouse|seven/);
+  });
+
+  it('finds a quote of a text of many megabytes, which may be a picture, and is not held up by it', () => {
+    const picture = randomBytes(13_500_000).toString('base64');
+    const tell = createRedactor(() => ({ secrets: [picture, prompt], renames: new Map() }));
+    const startedAt = performance.now();
+    expect(tell(`not a picture: ${picture.slice(5_000_000, 5_000_200)}, ${prompt}.`)).toBe(
+      'not a picture: [redacted], [redacted].',
+    );
+    expect(tell(picture)).toBe(`[redacted] [cut: ${picture.length} characters]`);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+  });
+
+  it('lets nothing of a quote through where a long text is cut', () => {
+    const tell = createRedactor(() => ({ secrets: [prompt], renames: new Map() }));
+    const before = prompt.repeat(Math.floor(7_900 / prompt.length));
+    // The last one begins eight characters before the 8,000 that are looked at.
+    const text = before + ' '.repeat(7_992 - before.length) + prompt;
+    const told = tell(text);
+    expect(told).not.toContain('a li');
+    expect(told).toContain(` [cut: ${text.length} characters]`);
   });
 
   it('never lets a whole secret through', () => {
