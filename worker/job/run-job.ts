@@ -86,9 +86,12 @@ async function work(run: JobRun): Promise<Ended> {
         return await collectJob(run, plan, execution, signal);
       } catch (error) {
         const problem = toComfyRunpodError(error);
-        if (!isIncomplete(problem)) throw problem;
-        if (problem.code !== 'OUTPUT_MISSING' || !mayRepeat)
-          return await collectFailed(run, problem, execution, signal);
+        const isLate = signal.aborted;
+        if (problem.code !== 'OUTPUT_MISSING' || !mayRepeat || isLate) {
+          // What a run has made is not thrown away because a file is missing or the job's time has ended meanwhile.
+          if (isIncomplete(problem) || isLate) return await collectFailed(run, problem, execution, signal);
+          throw problem;
+        }
         await prepareRepeat(run, 'a named file is missing', signal);
       }
     }

@@ -116,8 +116,8 @@ describe('results', () => {
     expect(result.envelope).toMatchObject({ status: 'partial', artifacts: [{ node: '10', name: 'early_00001_.png' }] });
   });
 
-  /** Two early files, one of which is a link before the run is over; then a node that is given what to do. */
-  async function runWithBadFile(last: Record<string, { class_type: string; inputs: object }>) {
+  /** Two early files, one of which is a link before the run is over, or missing where there are limits; then a node that is given what to do. */
+  async function runWithBadFile(last: Record<string, { class_type: string; inputs: object }>, limits?: object) {
     const bench = await startDriverBench();
     const early = (filename_prefix: string) => ({
       class_type: 'SaveImage',
@@ -129,13 +129,13 @@ describe('results', () => {
       '10': early('kept'),
       '11': early('gone'),
     };
-    const running = bench.run({ workflow });
+    const running = bench.run({ workflow, ...(limits && { limits }) });
     const { output } = bench.standIn.directories;
     const find = async () => (await readdir(output, { recursive: true })).find((name) => name.includes('gone'));
     await until(async () => (await find()) !== undefined);
     const file = join(output, (await find()) ?? '');
     await rm(file);
-    await symlink('/dev/null', file);
+    if (!limits) await symlink('/dev/null', file);
     return running;
   }
 
@@ -149,6 +149,13 @@ describe('results', () => {
   });
 
   const failing = { message: 'failed on purpose', exception_type: 'ValueError', value: ['5', 0] };
+
+  it('D47 also when the time of the job ends while its files are collected', async () => {
+    // The run takes half of it, and a missing file is waited for a second.
+    const result = await runWithBadFile({}, { executionMs: 1_000 });
+    expect(failureOf(result).code).toBe('DEADLINE_EXCEEDED');
+    expect(result.envelope?.artifacts).toEqual(expect.arrayContaining([expect.objectContaining({ node: '10' })]));
+  });
 
   it('D47 also when a node failed', async () => {
     const result = await runWithBadFile({ '9': { class_type: 'SandboxFail', inputs: failing }, ...previewOf('9') });
