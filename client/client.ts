@@ -74,6 +74,8 @@ export interface ClientSubmitOptions extends WaitOptions {
   readonly waitMs?: number;
   /** Seeds that were chosen for the job, by `NODE.input`. Sends nothing: a client that keeps a ledger writes them into it. */
   readonly seeds?: Readonly<Record<string, number>>;
+  /** Name of the job in a series. Sends nothing: a client that keeps a ledger writes it into it. */
+  readonly item?: string;
 }
 
 /** Submits jobs to one endpoint. */

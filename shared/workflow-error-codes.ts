@@ -64,5 +64,6 @@ export const workflowErrorPolicies = {
     'Split the workflow, or make its values smaller and flatter.',
   ),
   WORKFLOW_REJECTED: row('workflow', 'never', 400, input, 'Correct the inputs that are named and submit again.'),
+  INJECTION_AMBIGUOUS: row('caller', 'never', 400, input, 'Name the node by its id; the candidates are listed.'),
   INJECTION_TARGET_MISSING: row('caller', 'never', 400, input, 'Name a node that the workflow has, as NODE=FILE.'),
 } as const satisfies Record<string, ErrorPolicy>;

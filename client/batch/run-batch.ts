@@ -13,6 +13,7 @@ import {
 } from '../../shared/index.ts';
 import type { Client, ClientSubmitOptions } from '../client.ts';
 import type { JobResult } from '../job-result.ts';
+import type { LedgerRow } from '../ledger/ledger-row.ts';
 import type { SavedFile } from '../saving/save-artifacts.ts';
 import { runHolding } from '../submit/run-holding.ts';
 import type { BatchLine, BatchState } from './batch-state.ts';
@@ -56,6 +57,8 @@ export interface BatchOptions {
   ) => Promise<PreparedItem>;
   /** Saves the files of an item. */
   readonly save: (item: BatchItem, result: Extract<JobResult, { kind: 'succeeded' }>) => Promise<readonly SavedFile[]>;
+  /** What `resume` or another command has saved of a job of an earlier call, if all of it is still there. */
+  readonly savedBefore: (jobId: string) => Promise<Pick<LedgerRow, 'files' | 'executionMs' | 'cost'> | undefined>;
   /** Told of a job's end, for the ledger; answers its cost. */
   readonly ended: (result: JobResult) => number | undefined;
   readonly submit: Pick<ClientSubmitOptions, 'policy' | 'route'>;
@@ -143,9 +146,15 @@ class Batch {
 
   /** A job of an earlier call: its result is fetched, whatever became of the process that sent it. */
   async #follow(item: BatchItem, key: string, known: BatchLine): Promise<ItemOutcome> {
-    const { client, signal } = this.#options;
-    const result = await client.job(known.jobId ?? '').wait({ signal });
-    return this.#conclude(item, key, result, known.seeds ?? {});
+    const { client, signal, state, savedBefore } = this.#options;
+    const { jobId = '', seeds = {} } = known;
+    const saved = await savedBefore(jobId);
+    if (saved === undefined) return this.#conclude(item, key, await client.job(jobId).wait({ signal }), seeds);
+    const files = saved.files.map(({ path, sha256 }) => ({ path, sha256 }));
+    const { executionMs, cost } = saved;
+    const facts = { ...(executionMs !== undefined && { executionMs }), ...(cost !== undefined && { cost }) };
+    await state.note({ item: item.name, key, state: 'done', jobId, seeds, files, ...facts });
+    return { item, state: 'done', jobId, seeds, files: files.map(({ path }) => path), ...facts };
   }
 
   async #render(item: BatchItem, key: string, known: BatchLine | undefined): Promise<ItemOutcome> {
@@ -155,7 +164,10 @@ class Batch {
     const onSubmitted = ({ id }: { readonly id: string }) =>
       state.note({ item: item.name, key, state: 'submitted', jobId: id, seeds });
     const run = () =>
-      runHolding(client, input, { ...submit, signal, onSubmitted, holdInputs: { seconds: holdSeconds } });
+      runHolding(client, input, {
+        ...{ ...submit, signal, seeds, item: item.name },
+        ...{ onSubmitted, holdInputs: { seconds: holdSeconds } },
+      });
     const result = await patiently(run, signal);
     return this.#conclude(item, key, result, seeds);
   }

@@ -9,7 +9,7 @@ import type { JobHandle } from '../job-handle.ts';
 import type { JobResult } from '../job-result.ts';
 import type { JobBook } from '../ledger/job-book.ts';
 import { type LedgerRow, openStates } from '../ledger/ledger-row.ts';
-import { namedBySeed } from '../saving/named-by-seed.ts';
+import { namedAsSent } from '../saving/named-by-item.ts';
 import { isFetchable, type SavedBefore, type SavedFile, saveArtifacts } from '../saving/save-artifacts.ts';
 import { megabytes } from '../submit/measure-body.ts';
 import type { CommandContext } from './command-context.ts';
@@ -155,7 +155,7 @@ async function conclude(
   if (result.kind === 'succeeded') {
     // Whoever waits for the job in another terminal has not chosen them.
     const seeds = options.seeds ?? record.before?.seeds ?? {};
-    const files = await saveArtifacts(namedBySeed(result.envelope.artifacts, seeds), {
+    const files = await saveArtifacts(namedAsSent(result.envelope.artifacts, { item: record.before?.item, seeds }), {
       folder: options.folder,
       signal,
       again: record.before?.state === 'ended' ? savedBefore(options.book, startedAt) : undefined,

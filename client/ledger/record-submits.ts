@@ -32,6 +32,7 @@ export function recordSubmits(client: Client, book: JobBook, options: RecordOpti
         ...options.facts(),
         ...jobHashes(input),
         ...(submitOptions?.seeds && { seeds: submitOptions.seeds }),
+        ...(submitOptions?.item !== undefined && { item: submitOptions.item }),
         ...(input.key !== undefined && { key: input.key }),
       });
       if (record.before) options.onRepeat?.(record.before);

@@ -69,7 +69,7 @@ function mediaInput(
 }
 
 /**
- * Puts the names into the workflow. Throws `INJECTION_TARGET_MISSING` where no node takes such a file, `INPUT_INVALID` where one is given two or files are
+ * Puts the names into the workflow. Throws `INJECTION_TARGET_MISSING` where no node takes such a file, `INJECTION_AMBIGUOUS` where several are meant, `INPUT_INVALID` where one is given two or files are
  * left over.
  */
 export function placeMedia(
@@ -119,7 +119,8 @@ function targetOf(workflow: Workflow, loaders: readonly Spot[], { role, node: ta
   if (only !== undefined && found.length === 1) return only;
   const shown = JSON.stringify(target.slice(0, 60));
   const why = found.length > 1 ? `${found.length} nodes are called so` : `no node that takes a ${role} is called so`;
-  throw new ComfyRunpodError('INJECTION_TARGET_MISSING', `--${role} ${shown}: ${why}. ${listed(role, loaders)}`);
+  const code = found.length > 1 ? 'INJECTION_AMBIGUOUS' : 'INJECTION_TARGET_MISSING';
+  throw new ComfyRunpodError(code, `--${role} ${shown}: ${why}. ${listed(role, loaders)}`);
 }
 
 function leftOver(role: MediaRole, loaders: readonly Spot[]): ComfyRunpodError {

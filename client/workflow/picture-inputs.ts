@@ -64,7 +64,7 @@ export function describeLoaders(loaders: readonly PictureLoader[]): string {
   return loaders.map((loader) => `${loader.node} (${loader.title.slice(0, 60)})`).join(', ');
 }
 
-/** Id of the node that `target` means: an id, or a title that only one node has. Throws `INJECTION_TARGET_MISSING`. */
+/** Id of the node that `target` means: an id, or a title that only one node has. Throws `INJECTION_TARGET_MISSING` or `INJECTION_AMBIGUOUS`. */
 function resolveTarget(workflow: Workflow, target: string): string {
   const loaders = describeLoaders(pictureLoaders(workflow));
   const titled = Object.entries(workflow).filter(([, node]) => nodeTitle(node) === target);
@@ -74,7 +74,7 @@ function resolveTarget(workflow: Workflow, target: string): string {
   if (id === undefined) {
     const why = byTitle.length > 1 ? `${byTitle.length} nodes have that title` : 'no node has that id or title';
     throw new ComfyRunpodError(
-      'INJECTION_TARGET_MISSING',
+      byTitle.length > 1 ? 'INJECTION_AMBIGUOUS' : 'INJECTION_TARGET_MISSING',
       `A picture is meant for node ${JSON.stringify(target.slice(0, 60))}, but ${why}. Nodes that load pictures: ${loaders}.`,
     );
   }
@@ -88,7 +88,7 @@ function resolveTarget(workflow: Workflow, target: string): string {
   return id;
 }
 
-/** Puts the names of the pictures into the workflow. Throws `INJECTION_TARGET_MISSING`, `INPUT_INVALID` or `FILE_NOT_FOUND`. */
+/** Puts the names of the pictures into the workflow. Throws `INJECTION_TARGET_MISSING`, `INJECTION_AMBIGUOUS`, `INPUT_INVALID` or `FILE_NOT_FOUND`. */
 export function placePictures(
   workflow: Workflow,
   pictures: readonly PictureRequest[],

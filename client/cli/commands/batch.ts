@@ -7,7 +7,9 @@ import { BatchState, batchKey } from '../../batch/batch-state.ts';
 import { gridCombinations, parseGridAxis } from '../../batch/grid.ts';
 import { type BatchItem, combineItems, isKey, readItems } from '../../batch/read-items.ts';
 import { type ItemOutcome, runBatch } from '../../batch/run-batch.ts';
+import { isIntact } from '../../files/is-intact.ts';
 import { contentHash } from '../../ledger/content-hash.ts';
+import { namedByItem } from '../../saving/named-by-item.ts';
 import { isFetchable, saveArtifacts } from '../../saving/save-artifacts.ts';
 import type { CommandContext } from '../command-context.ts';
 import { errorDocument, errorText } from '../render/error-text.ts';
@@ -150,15 +152,15 @@ async function render(workflow: string, batch: Rendering, context: CommandContex
       return { input, seeds: chosen };
     },
     save: async (item, result) => {
-      const artifacts = result.envelope.artifacts.filter(isFetchable).map((artifact) => ({
-        ...artifact,
-        // Flat, and told apart by the item: a batch is looked through as one folder.
-        name: `${item.name}_${artifact.name}`,
-        subfolder: '',
-      }));
+      const artifacts = namedByItem(result.envelope.artifacts.filter(isFetchable), item.name);
       const files = await saveArtifacts(artifacts, { folder });
       target.book.known(result.jobId).saved(files);
       return files;
+    },
+    savedBefore: async (jobId) => {
+      const row = target.book.known(jobId).before;
+      if (row?.state !== 'saved') return undefined;
+      return (await Promise.all(row.files.map(isIntact))).every(Boolean) ? row : undefined;
     },
     ended: (result) => target.book.known(result.jobId).ended(result, target.priceOf(result.jobId)),
     onOutcome: (outcome) => {

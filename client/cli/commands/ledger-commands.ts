@@ -12,7 +12,7 @@ import type { JobHandle } from '../../job-handle.ts';
 import type { JobResult } from '../../job-result.ts';
 import { doubtMs, type Ledger } from '../../ledger/ledger.ts';
 import { type LedgerRow, type LedgerState, ledgerStates, openStates } from '../../ledger/ledger-row.ts';
-import { namedBySeed } from '../../saving/named-by-seed.ts';
+import { namedAsSent } from '../../saving/named-by-item.ts';
 import { isFetchable, saveArtifacts } from '../../saving/save-artifacts.ts';
 import type { CommandContext } from '../command-context.ts';
 import { LedgerEndpoints } from '../ledger-endpoints.ts';
@@ -67,7 +67,10 @@ export async function jobsCommand(flags: JobsFlags, context: CommandContext): Pr
   return exitCodes.success;
 }
 
-/** `fetch ID`: the result again, from RunPod while it keeps it; else the files that were saved, checked by their hashes. */
+/**
+ * `fetch ID`: the result again, from RunPod while it keeps it; else (also where its endpoint is not configured any more) the files that were saved,
+ * checked by their hashes.
+ */
 export async function fetchCommand(
   id: string,
   flags: { readonly out?: string },
@@ -79,7 +82,7 @@ export async function fetchCommand(
   try {
     const result = await endedResult(endpoints.client(endpointOf(row, context)).job(row?.jobId ?? id));
     const folder = resolve(context.io.folder, flags.out ?? row?.outFolder ?? 'results');
-    const files = await saveArtifacts(namedBySeed(result.envelope.artifacts, row?.seeds ?? {}), { folder });
+    const files = await saveArtifacts(namedAsSent(result.envelope.artifacts, row), { folder });
     if (row?.jobId !== undefined) book.known(row.jobId).saved(files);
     const paths = files.map(({ path }) => path);
     context.print(paths.map((path) => `${shownPath(path, context.io.folder)}\n`).join(''), {
@@ -89,8 +92,11 @@ export async function fetchCommand(
     });
     return exitCodes.success;
   } catch (error) {
-    if (!isComfyRunpodError(error) || error.code !== 'JOB_NOT_FOUND' || !row || row.files.length === 0) throw error;
-    return await fromDisk(row, context);
+    const unreachable =
+      isComfyRunpodError(error) && (error.code === 'JOB_NOT_FOUND' || error.code === 'CONFIG_MISSING');
+    if (!unreachable || !row || row.files.length === 0) throw error;
+    const why = error.code === 'JOB_NOT_FOUND' ? 'RunPod has forgotten the job' : 'Its endpoint is not configured here';
+    return await fromDisk(row, why, context);
   }
 }
 
@@ -120,21 +126,17 @@ async function endedResult(job: JobHandle): Promise<Extract<JobResult, { kind: '
   return result;
 }
 
-/** RunPod has forgotten the job: says where its files are, if they are what they were. */
-async function fromDisk(row: LedgerRow, context: CommandContext): Promise<number> {
+/** The result can't be had from RunPod: says where its files are, if they are what they were. */
+async function fromDisk(row: LedgerRow, why: string, context: CommandContext): Promise<number> {
   const found = await Promise.all(row.files.map(async (file) => ({ ...file, intact: await isIntact(file) })));
   const lost = found.filter(({ intact }) => !intact);
   if (lost.length > 0) {
-    throw new ComfyRunpodError(
-      'JOB_NOT_FOUND',
-      'RunPod has forgotten the job, and files of it were moved or changed.',
-      {
-        issues: lost.map(({ path }) => ({ field: path, message: 'is not what was saved' })),
-        nextStep: 'Run the workflow again.',
-      },
-    );
+    throw new ComfyRunpodError('JOB_NOT_FOUND', `${why}, and files of it were moved or changed.`, {
+      issues: lost.map(({ path }) => ({ field: path, message: 'is not what was saved' })),
+      nextStep: 'Run the workflow again.',
+    });
   }
-  context.note('RunPod has forgotten the job; these are the files that were saved.');
+  context.note(`${why}; these are the files that were saved.`);
   context.print(found.map(({ path }) => `${shownPath(path, context.io.folder)}\n`).join(''), {
     ok: true,
     jobId: row.jobId,
@@ -238,7 +240,7 @@ async function resumeOne(
       return { ...still(`${state} (${result.error.code})`, result.error), state };
     }
     const folder = row.outFolder ?? resolve(context.io.folder, flags.out);
-    const artifacts = namedBySeed(result.envelope.artifacts.filter(isFetchable), row.seeds);
+    const artifacts = namedAsSent(result.envelope.artifacts.filter(isFetchable), row);
     const files = await saveArtifacts(artifacts, {
       folder,
       signal,

@@ -23,9 +23,12 @@ export function parseAssignment(text: string): Assignment {
   return { target, value: text.slice(at + 1) };
 }
 
-function missing(message: string, nextStep: string, candidates: readonly Spot[] = []): ComfyRunpodError {
-  return new ComfyRunpodError('INJECTION_TARGET_MISSING', message, {
-    nextStep,
+function missing(message: string, nextStep: string): ComfyRunpodError {
+  return new ComfyRunpodError('INJECTION_TARGET_MISSING', message, { nextStep });
+}
+
+function ambiguous(message: string, candidates: readonly Spot[]): ComfyRunpodError {
+  return new ComfyRunpodError('INJECTION_AMBIGUOUS', message, {
     issues: candidates.slice(0, 20).map((spot) => ({
       node: spot.node,
       classType: spot.classType,
@@ -37,7 +40,7 @@ function missing(message: string, nextStep: string, candidates: readonly Spot[] 
 
 /**
  * The spot that `target` means. The input's name may have dots in it: the longest name of a node that exists is taken. Throws
- * `INJECTION_TARGET_MISSING`, with candidates where several nodes fit.
+ * `INJECTION_TARGET_MISSING`, or `INJECTION_AMBIGUOUS` with the candidates where several nodes fit.
  */
 export function resolveTarget(workflow: Workflow, target: string, objectInfo?: ObjectInfo): Spot {
   const shown = JSON.stringify(target.slice(0, 80));
@@ -52,7 +55,7 @@ export function resolveTarget(workflow: Workflow, target: string, objectInfo?: O
     if (fitting.length > 1) {
       const spots = fitting.map((id) => spotOf(workflow, id, [input]));
       const listed = spots.slice(0, 10).map(spotText).join(', ');
-      throw missing(`${shown} could mean ${fitting.length} inputs: ${listed}.`, 'Name the node by its id.', spots);
+      throw ambiguous(`${shown} could mean ${fitting.length} inputs: ${listed}.`, spots);
     }
   }
   const [node] = known;

@@ -47,7 +47,7 @@ export interface InjectOptions {
   readonly random?: () => number;
 }
 
-/** Injects. Throws `INJECTION_TARGET_MISSING` (nothing fits, or several do: they are listed), `INPUT_INVALID` or `USAGE`. */
+/** Injects. Throws `INJECTION_TARGET_MISSING`, `INJECTION_AMBIGUOUS` (the candidates are listed), `INPUT_INVALID` or `USAGE`. */
 export function injectWorkflow(
   workflow: Workflow,
   request: InjectionRequest,
@@ -106,11 +106,10 @@ function promptSpots(workflow: Workflow, traced: TracedPrompts, role: PromptRole
   const texts = new Set(spots.map((spot) => textAt(workflow[spot.node], spot)));
   if (spots.length === 1 || texts.size === 1) return spots;
   const listed = spots.slice(0, 10).map(spotText).join(', ');
-  throw new ComfyRunpodError(
-    'INJECTION_TARGET_MISSING',
-    `${flag} could mean ${spots.length} different texts: ${listed}.`,
-    { nextStep: `Name one: --set "${first.node}.${first.inputs[0] ?? ''}=TEXT".`, issues: issuesOf(workflow, spots) },
-  );
+  throw new ComfyRunpodError('INJECTION_AMBIGUOUS', `${flag} could mean ${spots.length} different texts: ${listed}.`, {
+    nextStep: `Name one: --set "${first.node}.${first.inputs[0] ?? ''}=TEXT".`,
+    issues: issuesOf(workflow, spots),
+  });
 }
 
 /** Candidates without their text: errors may be logged. */

@@ -110,6 +110,26 @@ describe('a batch', () => {
     expect(made).toHaveLength(4);
   }, 60_000);
 
+  it('left in the middle and resumed, its files have their names, and the same command takes them as done', async () => {
+    const { folder, world, rendered } = await useBatch();
+    const slow = structuredClone(workflow);
+    slow['2'].inputs.step_ms = 1_500;
+    await writeFile(join(folder, 'w.json'), JSON.stringify(slow));
+    await writeFile(join(folder, 'items.csv'), 'image\n0.png\n1.png\n');
+    const argv = ['batch', 'w.json', '--items', 'items.csv', '--out', 'made', '--concurrency', '1'];
+    const first = startCommand(argv, world);
+    await until(() => first.stderr().includes('[1/2]') && rendered() === 2);
+    first.press();
+    expect(await first.exitCode).toBe(exitCodes.interrupted);
+    const resumed = await runCommandLine(['resume'], world);
+    expect([resumed.exitCode, resumed.stdout]).toEqual([0, expect.stringMatching(/^\.\/made\/0002_.*\.png\n$/)]);
+    const second = await runCommandLine(argv, world);
+    expect(second.exitCode).toBe(0);
+    expect(second.stdout).toContain(resumed.stdout.trim());
+    expect(rendered()).toBe(2);
+    expect((await readdir(join(folder, 'made'))).filter((name) => /^\d{4}_/.test(name))).toHaveLength(2);
+  }, 60_000);
+
   it('a picture that several items share is sent once', async () => {
     const { folder, world, stack } = await useBatch();
     const photo = join(import.meta.dirname, '../../../examples/picture.png');

@@ -45,7 +45,7 @@ describe('inject', () => {
     const outcome = await runCommandLine(['inject', 'area.json', '--prompt', 'x', '--json'], { folder });
     expect(outcome.exitCode).toBe(exitCodes.input);
     const { error } = JSON.parse(outcome.stdout) as { error: { code: string; issues: { node: string }[] } };
-    expect(error.code).toBe('INJECTION_TARGET_MISSING');
+    expect(error.code).toBe('INJECTION_AMBIGUOUS');
     expect(error.issues.map(({ node }) => node).toSorted()).toEqual(['26', '45', '48', '6']);
     expect(outcome.stdout).not.toContain('girl');
   });

@@ -93,7 +93,7 @@ describe('the ledger behind the commands', () => {
   });
 
   it('fetch saves a result again while RunPod keeps it, and afterwards says where its files are', async () => {
-    const { bench, folder, data, command, rendered } = await useBench({}, { retentionRunMs: 3_000 });
+    const { bench, folder, data, world, command, rendered } = await useBench({}, { retentionRunMs: 3_000 });
     const { jobId } = JSON.parse((await rendered(['run', 'w.json', '--json'])).stdout);
     expect((await command('fetch', jobId, '--out', 'again')).stdout).toBe('./again/picture_00001_.png\n');
     expect(await readFile(join(folder, 'again', 'picture_00001_.png'))).toEqual(bytes);
@@ -106,6 +106,12 @@ describe('the ledger behind the commands', () => {
     expect(kept.exitCode).toBe(0);
     expect(kept.stderr).toContain('RunPod has forgotten the job');
     expect(await readFile(join(folder, kept.stdout.trim()))).toEqual(bytes);
+    const elsewhere = await runCommandLine(['fetch', jobId], {
+      ...world,
+      environment: { ...world.environment, RUNPOD_ENDPOINT_ID: 'another' },
+    });
+    expect([elsewhere.exitCode, elsewhere.stdout]).toEqual([0, kept.stdout]);
+    expect(elsewhere.stderr).toContain('not configured here');
     for (const name of ['again', 'results']) await rm(join(folder, name), { recursive: true });
     const lost = await command('fetch', jobId);
     expect([lost.exitCode, lost.stderr]).toEqual([exitCodes.access, expect.stringContaining('JOB_NOT_FOUND')]);

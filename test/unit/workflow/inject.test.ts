@@ -73,7 +73,8 @@ describe('the prompts of real workflows', () => {
     const texts = new Set(want.map((node) => JSON.stringify(workflow[node]?.inputs['text'])));
     const inject = () => injectWorkflow(workflow, { prompt: 'NEW TEXT' }, { objectInfo });
     if (want.length === 0 || (want.length > 1 && texts.size > 1)) {
-      expect(inject).toThrow(expect.objectContaining({ code: 'INJECTION_TARGET_MISSING' }));
+      const code = want.length === 0 ? 'INJECTION_TARGET_MISSING' : 'INJECTION_AMBIGUOUS';
+      expect(inject).toThrow(expect.objectContaining({ code }));
       return;
     }
     const { workflow: changed } = inject();
