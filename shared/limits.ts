@@ -24,7 +24,7 @@ export const limits = {
   callsPerWindow: 2_000,
   callsPerWindowOf: { run: 1_000, cancel: 100, 'purge-queue': 2 },
   callWindowMs: 10_000,
-  /** Largest answer of job-take: a 20 MiB job with room. */
+  /** Largest answer of job-take for each job that was asked for: a 20 MiB job with room. */
   jobTakeAnswerBytes: 32 * MiB,
   /** Largest JSON answer read from ComfyUI; `/object_info` is 2-20 MB (ComfyUI protocol notes §1.10). */
   comfyAnswerBytes: 64 * MiB,

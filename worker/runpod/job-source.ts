@@ -61,10 +61,12 @@ export async function runJobSource(options: JobSourceOptions, signal: AbortSigna
 
 async function takeOnce(options: JobSourceOptions, signal: AbortSignal): Promise<TakeAnswer> {
   const { transport, urls, timings, slots } = options;
+  const free = slots.free();
   try {
-    const answer = await transport.get(urls.take(slots.free(), slots.busy()), {
+    const answer = await transport.get(urls.take(free, slots.busy()), {
       timeoutMs: timings.takeTimeoutMs,
-      maxBytes: limits.jobTakeAnswerBytes,
+      // Every job of a batch may be as large as one may be.
+      maxBytes: limits.jobTakeAnswerBytes * Math.max(1, free),
       signal: neverAborted,
       untilAnswered: signal,
     });

@@ -182,6 +182,15 @@ describe('taking jobs', () => {
     bench.runner.release();
   });
 
+  it('a batch of jobs, each as large as a job may be, is read', async () => {
+    const bench = await startWorkerBench({ settings: { concurrency: 2 } });
+    const jobs = ['first', 'second'].map((id) => ({ id, input: { do: 'hold', value: 'x'.repeat(19 * 1024 * 1024) } }));
+    bench.faults.add({ route: 'job-take', when: { nth: 1 }, do: { kind: 'answer', status: 200, json: jobs } });
+    bench.start();
+    await until(() => bench.runner.started.length === 2);
+    bench.runner.release();
+  });
+
   it('a failed job that is retried on the platform, under the same id, runs again', async () => {
     const bench = await startWorkerBench();
     bench.start();
