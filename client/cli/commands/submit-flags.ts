@@ -91,7 +91,7 @@ export function addInjectFlags(command: Command): Command {
   return command
     .option('-p, --prompt <text>', 'the positive prompt: put where the samplers get it from')
     .option('-n, --negative <text>', 'the negative prompt, likewise')
-    .option('--seed <seed>', 'random, keep, or a number for every seed (default: keep)')
+    .option('--seed <seed>', 'random (one for all), keep, or a number for every seed (default: keep)')
     .addOption(files('--set <NODE.input=value>', 'any other value; the node by id, title or class; repeatable'))
     .addOption(
       files('--mask <[NODE=]FILE>', 'mask for the next node that loads one, or for the named node; repeatable'),

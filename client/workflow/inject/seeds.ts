@@ -3,7 +3,10 @@ import { type ApiNode, ComfyRunpodError, compareNodeIds, isLink, type Workflow }
 import { findClass, type ObjectInfo } from '../convert/object-info.ts';
 import { type Spot, spotOf, spotText, uniqueSpots } from './spots.ts';
 
-/** `keep`: as the workflow says. `random`: each one anew. A number: that one for all. */
+/**
+ * `keep`: as the workflow says. A number: that one for all. `random`: a new one for all, so that its number brings the same result again; each one its
+ * own only where no number is in the range of all.
+ */
 export type SeedWish = 'keep' | 'random' | number;
 
 /** Largest random seed: 48 bits fit every sampler's range and every JSON reader. */
@@ -79,16 +82,37 @@ export function chooseSeeds(
       nextStep: 'Leave --seed out, or set an input with --set.',
     });
   }
-  for (const spot of spots) {
-    const [name = ''] = spot.inputs;
-    const options = objectInfo && findClass(objectInfo, spot.classType)?.inputsByName.get(name)?.options;
-    const max = typeof options?.['max'] === 'number' ? options['max'] : Number.MAX_SAFE_INTEGER;
-    const min = typeof options?.['min'] === 'number' ? Math.max(0, options['min']) : 0;
+  const ranges = spots.map((spot) => rangeOf(spot, objectInfo));
+  const everywhere = {
+    min: Math.max(0, ...ranges.map(({ min }) => min)),
+    max: Math.min(largestRandom, ...ranges.map(({ max }) => max)),
+  };
+  const drawn = everywhere.min <= everywhere.max ? draw(everywhere, random) : undefined;
+  for (const [index, spot] of spots.entries()) {
+    const { min, max } = ranges[index] ?? everywhere;
     if (wish !== 'random' && (wish > max || wish < min)) {
       throw new ComfyRunpodError('INPUT_INVALID', `${spotText(spot)} takes seeds from ${min} to ${max}.`);
     }
-    const value = wish === 'random' ? min + Math.floor(random() * (Math.min(max, largestRandom) - min + 1)) : wish;
-    chosen.set(`${spot.node}.${name}`, { spot, value });
+    const value = wish === 'random' ? (drawn ?? draw({ min, max: Math.min(max, largestRandom) }, random)) : wish;
+    chosen.set(`${spot.node}.${spot.inputs[0] ?? ''}`, { spot, value });
   }
   return chosen;
+}
+
+/** Whole numbers from `min` to `max`. */
+interface SeedRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+function rangeOf({ classType, inputs: [name = ''] }: Spot, objectInfo: ObjectInfo | undefined): SeedRange {
+  const options = objectInfo && findClass(objectInfo, classType)?.inputsByName.get(name)?.options;
+  return {
+    min: typeof options?.['min'] === 'number' ? Math.max(0, options['min']) : 0,
+    max: typeof options?.['max'] === 'number' ? options['max'] : Number.MAX_SAFE_INTEGER,
+  };
+}
+
+function draw({ min, max }: SeedRange, random: () => number): number {
+  return min + Math.floor(random() * (max - min + 1));
 }

@@ -228,6 +228,24 @@ describe('--seed', () => {
     );
   });
 
+  it('random is one number for every seed, which brings the same result again, within the range of each', () => {
+    const two = workflowSchema.parse({ ...plain(), '40': { class_type: 'Noise', inputs: { noise_seed: 7 } } });
+    const narrow = { ...objectInfo, Noise: { input: { required: { noise_seed: ['INT', { min: 5, max: 9 }] } } } };
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (chance) => {
+        const random = () => chance;
+        const { workflow, report } = injectWorkflow(two, { seed: 'random' }, { objectInfo: narrow, random });
+        const [seed = -1, ...others] = Object.values(report.seeds);
+        expect([others, seed >= 5 && seed <= 9]).toEqual([[seed], true]);
+        const again = injectWorkflow(two, { seed: String(seed) }, { objectInfo: narrow });
+        expect(again.workflow).toEqual(workflow);
+      }),
+    );
+    const apart = { ...objectInfo, Noise: { input: { required: { noise_seed: ['INT', { min: 5e15, max: 6e15 }] } } } };
+    const { report } = injectWorkflow(two, { seed: 'random' }, { objectInfo: apart, random: () => 0.5 });
+    expect(Object.keys(report.seeds)).toHaveLength(2);
+  });
+
   it('keep is the default, and a seed that cannot be carried exactly is refused', () => {
     expect(injectWorkflow(plain(), {}).workflow).toEqual(plain());
     expect(() => injectWorkflow(plain(), { seed: '18446744073709551615' })).toThrow('--seed takes');
