@@ -8,6 +8,7 @@ import { type ModelEntry, type ModelSpec, modelEntrySchema, specOf } from './mod
 import { hasModelEnding } from './model-folders.ts';
 
 const shape = 'expected repo:file:folder or repo:file:folder:name';
+const nameShape = 'a name behind the folder must end like a model file, such as .safetensors';
 
 /** Reads the text of MODELS. Throws `CONFIG_INVALID` that names every wrong item by its number. */
 export function parseModels(text: string): ModelSpec[] {
@@ -69,6 +70,10 @@ function splitItems(text: string): string[] {
 function readItem(item: string): ModelSpec | string {
   const entry = /^https?:\/\//i.test(item) ? readAddress(item) : readRepository(item);
   if (entry === undefined) return shape;
+  // Read from its end, `a.safetensors:loras:mine` is a file called `a.safetensors:loras` for the folder `mine`: nobody means that.
+  const file = entry.file ?? entry.url;
+  if (entry.name === undefined && file !== undefined && /\.\w+:[^./]*$/.test(file) && !hasModelEnding(file))
+    return nameShape;
   const parsed = modelEntrySchema.safeParse(entry);
   if (parsed.success) return specOf(parsed.data);
   const issue = parsed.error.issues[0];

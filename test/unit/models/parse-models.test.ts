@@ -53,6 +53,8 @@ describe('MODELS', () => {
   it.each([
     ['maker/pack', 'expected repo:file:folder'],
     ['maker/pack:loras', 'expected repo:file:folder'],
+    ['maker/pack:sub/a.safetensors:loras:mine', 'item 1: a name behind the folder must end like a model file'],
+    ['https://models.example/a.safetensors:loras:mine', 'item 1: a name behind the folder must end like a model file'],
     ['maker/pack:a.safetensors:../loras', 'item 1: folder: the folder can\'t be used: it contains ".."'],
     ['maker/pack:../../etc/a.safetensors:loras', 'item 1: file: '],
     ['maker/pack:a.safetensors:loras:../../x.safetensors', 'item 1: name: '],
