@@ -76,10 +76,8 @@ async function work(run: JobRun): Promise<Ended> {
       const execution = await executeOnce(run, plan, staged, signal);
       const { failure } = execution;
       const mayRepeat = attempt === 0 && !signal.aborted;
-      if (failure?.code === 'OUT_OF_MEMORY' && mayRepeat) {
-        await prepareRepeat(run, 'out of memory', signal);
+      if (failure?.code === 'OUT_OF_MEMORY' && mayRepeat && (await prepareRepeat(run, 'out of memory', signal)))
         continue;
-      }
       releaseComfy(run, execution);
       if (failure) return await collectFailed(run, failure, execution, signal);
       try {
@@ -87,12 +85,11 @@ async function work(run: JobRun): Promise<Ended> {
       } catch (error) {
         const problem = toComfyRunpodError(error);
         const isLate = signal.aborted;
-        if (problem.code !== 'OUTPUT_MISSING' || !mayRepeat || isLate) {
-          // What a run has made is not thrown away because a file is missing or the job's time has ended meanwhile.
-          if (isIncomplete(problem) || isLate) return await collectFailed(run, problem, execution, signal);
-          throw problem;
-        }
-        await prepareRepeat(run, 'a named file is missing', signal);
+        const again = problem.code === 'OUTPUT_MISSING' && mayRepeat && !isLate;
+        if (again && (await prepareRepeat(run, 'a named file is missing', signal))) continue;
+        // What a run has made is not thrown away because a file is missing or the job's time has ended meanwhile.
+        if (isIncomplete(problem) || isLate) return await collectFailed(run, problem, execution, signal);
+        throw problem;
       }
     }
   } catch (error) {

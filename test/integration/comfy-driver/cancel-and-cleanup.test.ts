@@ -161,6 +161,15 @@ describe('cancel and cleanup', () => {
     expect(bench.proxy.prompts()).toHaveLength(2);
   });
 
+  it('D56 tells that memory ran out also when it can not be freed', async () => {
+    const bench = await startDriverBench();
+    bench.standIn.faults.arm({ kind: 'out-of-memory', classType: 'EmptyImage' });
+    bench.standIn.faults.arm({ kind: 'bad-status', endpoint: '/free', status: 500 });
+    const error = failureOf(await bench.run({ workflow: emptyPicture() }));
+    expect(error.code).toBe('OUT_OF_MEMORY');
+    expect(bench.proxy.prompts()).toHaveLength(1);
+  });
+
   it('gives up a ComfyUI whose GPU has failed', async () => {
     const bench = await startDriverBench({ standIn: { faults: [{ kind: 'cuda-fault', classType: 'EmptyImage' }] } });
     expect(failureOf(await bench.run({ workflow: emptyPicture() })).code).toBe('GPU_BROKEN');

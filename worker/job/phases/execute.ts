@@ -1,5 +1,5 @@
 /** Phase 4: one run of the graph in ComfyUI, what has to be done before it may run again, and when the next job may have ComfyUI. */
-import { compareNodeIds, type Workflow } from '../../../shared/index.ts';
+import { compareNodeIds, toComfyRunpodError, type Workflow } from '../../../shared/index.ts';
 import type { Execution, ExecutionRequest } from '../../comfy/index.ts';
 import { listOutputs, type OutputFile } from '../../outputs/index.ts';
 import { bindGraph } from '../bind-graph.ts';
@@ -91,11 +91,20 @@ function renames(run: JobRun, staged: StagedNames): Map<string, string> {
   return names;
 }
 
-/** Drops ComfyUI's caches once it has nothing else to do, so that the next run makes everything anew, in a folder of its own. */
-export async function prepareRepeat(run: JobRun, why: string, signal: AbortSignal): Promise<void> {
+/**
+ * Drops ComfyUI's caches once it has nothing else to do, so that the next run makes everything anew, in a folder of its own. False when that
+ * could not be done: then the first run's own failure stands. Never throws.
+ */
+export async function prepareRepeat(run: JobRun, why: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await run.support.lane.alone(() => run.support.comfy.freeMemory(signal), signal);
+  } catch (error) {
+    run.logger.warn({ why, code: toComfyRunpodError(error).code }, 'The run can not be repeated');
+    return false;
+  }
   run.logger.warn({ why }, 'The run is repeated once');
-  await run.support.lane.alone(() => run.support.comfy.freeMemory(signal), signal);
   run.folders.push(run.files.renewFolder());
+  return true;
 }
 
 /**
