@@ -62,6 +62,8 @@ export interface WorkerProcessOptions {
 /** How long ComfyUI may take to end after the last job. */
 const closeTimeoutMs = 15_000;
 const lastMomentMs = 1_000;
+/** How long a start that is under way may go on when the worker has ended: a disk that never answers must not keep the process. */
+const startGraceMs = 3_000;
 
 /**
  * Runs a worker until it has ended and returns the exit code: 0 after a drain or a refresh, that of shared/boot.ts when the start failed. The
@@ -98,7 +100,7 @@ interface Life {
   readonly boot: BootLog;
   readonly createRunner: RunnerFactory;
   readonly openApi: OpenApi | undefined;
-  composing?: Promise<ComposedRunner>;
+  composing?: Promise<ComposedRunner> | undefined;
   closeApi?: () => Promise<void>;
 }
 
@@ -149,7 +151,7 @@ async function liveTakingJobs(config: WorkerConfig, life: Life, control: Process
   const failed = watchBoot(life.composing, () => void worker.drain());
   const exit = await worker.stopped;
   if (exit.code !== 0) control.endForSure(exit.code);
-  await life.composing;
+  await startEnded(life, exit.code);
   if (failed.error !== undefined) throw failed.error;
   return control.crashed ? exitCodes.internal : exit.code;
 }
@@ -167,9 +169,22 @@ async function liveInteractive(config: WorkerConfig, life: Life): Promise<number
   const failed = watchBoot(life.composing, () => ended.resolve());
   logger.info({}, 'Interactive: no jobs are taken. ComfyUI and SSH are there until the container is stopped.');
   await ended.promise;
-  await life.composing;
+  await startEnded(life, 0);
   if (failed.error !== undefined) throw failed.error;
   return control.crashed ? exitCodes.internal : 0;
+}
+
+/** Waits for a start that is under way. One that does not end in time is left to itself, and the process ends without it. */
+async function startEnded(life: Life, code: number): Promise<void> {
+  const late = AbortSignal.timeout(startGraceMs);
+  try {
+    if (life.composing) await raceSignal(life.composing, late);
+  } catch (error) {
+    if (!late.aborted) throw error;
+    life.logger.error({}, 'A stage of the start did not end; the process ends without it.');
+    life.composing = undefined;
+    life.control.endForSure(code, lastMomentMs);
+  }
 }
 
 /** Calls `end` when a stage of the start fails, and keeps the reason. What comes after the end has begun is no failure of the start. */
@@ -272,8 +287,8 @@ class ProcessControl {
   }
 
   /** Jobs that were given up may still hold the process; once everything else is closed, it ends without them. */
-  endForSure(code: number): void {
-    setTimeout(() => this.#host.exit(code), closeTimeoutMs + lastMomentMs).unref();
+  endForSure(code: number, afterMs: number = closeTimeoutMs + lastMomentMs): void {
+    setTimeout(() => this.#host.exit(code), afterMs).unref();
   }
 
   dispose(): void {

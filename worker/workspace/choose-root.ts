@@ -1,7 +1,8 @@
 /** Chooses the folder for the workspace of a ComfyUI that the worker starts: the RAM disk when it is big enough, else a private folder on disk. */
-import { mkdir, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { makeFolder } from './make-folder.ts';
 
 /** Plain Docker gives a RAM disk of 64 MiB, which a few pictures fill. */
 const minimumBytes = 256 * 1024 * 1024;
@@ -52,7 +53,7 @@ export async function chooseWorkspaceRoot(preferred: string): Promise<WorkspaceR
 /** Free bytes of a folder that can be used, or undefined. */
 async function measure(folder: string): Promise<number | undefined> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder, 0o700);
     const stats = await statfs(folder);
     return stats.bavail * stats.bsize;
   } catch {

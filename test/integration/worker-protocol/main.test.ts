@@ -72,6 +72,21 @@ describe('the composition root', () => {
     expect(await runWorkerProcess(bench.environment(), { host, createRunner: slow, write: () => undefined })).toBe(0);
   });
 
+  it('a start that never ends, for example on a disk that does not answer, does not keep the process from ending', async () => {
+    const bench = await startWorkerBench();
+    const host = new Host();
+    const lines: string[] = [];
+    const createRunner: RunnerFactory = () => new Promise(() => undefined);
+    const options = { host, createRunner, write: (line: string) => void lines.push(line) };
+    const ended = runWorkerProcess(bench.environment(), options);
+    await until(() => bench.seen('job-take').length > 0);
+    host.emit('SIGTERM', 'SIGTERM');
+    expect(await ended).toBe(0);
+    expect(lines.join('')).toContain('A stage of the start did not end');
+    await until(() => host.exits.length > 0);
+    expect(host.exits).toEqual([0]);
+  }, 20_000);
+
   it('a runner that cannot be made ends the process with the exit code of its error, and says why', async () => {
     const bench = await startWorkerBench();
     const host = new Host();
