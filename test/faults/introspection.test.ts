@@ -93,7 +93,7 @@ it('a ComfyUI that can not declare its nodes is described all the same, and the 
 });
 
 it('packs that a ComfyUI started elsewhere failed to import are read from its log, in pings, descriptions and missing-node errors', async () => {
-  const failedImports = ['/opt/comfy/custom_nodes/ComfyUI-Broken-Pack'];
+  const failedImports = ['/opt/ComfyUI/custom_nodes/ComfyUI-Broken-Pack'];
   stack = await startWholeStack({ workers: 1, comfyOptions: { failedImports } });
   await expect.poll(async () => (await stack?.client.ping())?.state).toBe('ready');
   expect((await stack.client.ping()).failedPacks).toEqual(['ComfyUI-Broken-Pack']);
@@ -109,7 +109,7 @@ it('a ComfyUI whose log can not be read, or names a pack only after a prompt, ha
   stack = await startWholeStack({
     workers: 1,
     comfyFaults: () => [{ kind: 'bad-status', endpoint: '/internal/logs/raw', status: 404, times: 100 }],
-    comfyOptions: { failedImports: ['/opt/comfy/custom_nodes/ComfyUI-Broken-Pack'] },
+    comfyOptions: { failedImports: ['/opt/ComfyUI/custom_nodes/ComfyUI-Broken-Pack'] },
   });
   await expect.poll(async () => (await stack?.client.ping())?.state).toBe('ready');
   expect((await stack.client.ping()).failedPacks).toEqual([]);
