@@ -1,7 +1,7 @@
 /**
  * Runs the items of a batch: several at once, each to its own end. What happened is in the state file before the next step is taken, so that the same
  * call goes on where a killed one stopped. Invariants: an item that is done is not rendered again; an item whose job is known is followed, never sent
- * anew; a failure of one item stops no other; nothing is started that could exceed the budget.
+ * anew, also when waiting for it or saving its result failed; a failure of one item stops no other; nothing is started that could exceed the budget.
  */
 import { access } from 'node:fs/promises';
 import {
@@ -48,7 +48,7 @@ export interface BatchOptions {
   readonly client: Client;
   readonly state: BatchState;
   /** A hash of all that an item renders but its chosen seeds. */
-  readonly keyOf: (item: BatchItem) => string;
+  readonly keyOf: (item: BatchItem) => Promise<string>;
   /** Builds the job of an item, with the seeds of an earlier call where there was one. Throws coded errors. */
   readonly prepare: (
     item: BatchItem,
@@ -122,13 +122,15 @@ class Batch {
 
   async #item(item: BatchItem): Promise<ItemOutcome> {
     const { state, keyOf, retryFailed, signal } = this.#options;
-    const key = keyOf(item);
+    const key = await keyOf(item);
     const known = state.known(item.name, key);
     const nothing = { item, files: [], seeds: known?.seeds ?? {} };
     if (known?.state === 'done' && (await allThere(known))) return skipped(item, known);
     if (known?.state === 'failed' && !retryFailed) {
-      const text = `It failed before (${known.code ?? 'JOB_FAILED'}); --retry-failed tries it again.`;
-      return { ...nothing, state: 'failed', error: new ComfyRunpodError('JOB_FAILED', text) };
+      const error = new ComfyRunpodError('JOB_FAILED', `It failed before (${known.code ?? 'JOB_FAILED'}).`, {
+        nextStep: 'Correct what was wrong and run the same command with --retry-failed.',
+      });
+      return { ...nothing, state: 'failed', error };
     }
     try {
       if (known?.state === 'submitted' && known.jobId !== undefined) return await this.#follow(item, key, known);
@@ -138,9 +140,12 @@ class Batch {
     } catch (error) {
       if (signal.aborted) return { ...nothing, state: 'unstarted' };
       const failure = toComfyRunpodError(error);
-      // What is wrong with the item itself was found before anything was sent.
-      await state.note({ item: item.name, key, state: 'failed', code: failure.code, seeds: nothing.seeds });
-      return { ...nothing, state: 'failed', error: failure };
+      const last = state.known(item.name, key);
+      const { seeds = {}, jobId } = last ?? {};
+      if (!goesOn(last, failure)) {
+        await state.note({ item: item.name, key, state: 'failed', code: failure.code, seeds });
+      }
+      return { item, files: [], seeds, state: 'failed', error: failure, ...(jobId !== undefined && { jobId }) };
     }
   }
 
@@ -193,6 +198,15 @@ class Batch {
     await state.note({ item: item.name, key, state: 'done', jobId, seeds, files: saved, ...facts });
     return { item, state: 'done', jobId, seeds, files: files.map(({ path }) => path), ...facts };
   }
+}
+
+/**
+ * Whether the same command goes on with an item that could not be brought to its end: its job is there, though nobody could wait for it or save its
+ * result, so that it is followed and not paid for twice; or it could not be sent for a reason that is not its own.
+ */
+function goesOn(last: BatchLine | undefined, { code, policy }: ComfyRunpodError): boolean {
+  if (last?.state === 'submitted') return code !== 'JOB_NOT_FOUND';
+  return last?.state === 'submitting' && policy.blame !== 'caller' && policy.blame !== 'workflow';
 }
 
 function skipped(item: BatchItem, known: BatchLine): ItemOutcome {

@@ -1,11 +1,10 @@
 /** `batch`: one workflow with many values, from a file of items and a grid; resumable, within a budget, with a contact sheet. */
-import { createReadStream } from 'node:fs';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { ComfyRunpodError, exitCodes, isComfyRunpodError, limits } from '../../../shared/index.ts';
-import { BatchState, batchKey } from '../../batch/batch-state.ts';
-import { gridCombinations, parseGridAxis } from '../../batch/grid.ts';
-import { type BatchItem, combineItems, isKey, readItems } from '../../batch/read-items.ts';
+import { ComfyRunpodError, exitCodes, toComfyRunpodError } from '../../../shared/index.ts';
+import { lockBatch } from '../../batch/batch-lock.ts';
+import { BatchState } from '../../batch/batch-state.ts';
+import type { BatchItem } from '../../batch/read-items.ts';
 import { type ItemOutcome, runBatch } from '../../batch/run-batch.ts';
 import { isIntact } from '../../files/is-intact.ts';
 import { contentHash } from '../../ledger/content-hash.ts';
@@ -16,9 +15,10 @@ import { errorDocument, errorText } from '../render/error-text.ts';
 import { shownPath } from '../render/result-text.ts';
 import { openTarget, type Target } from '../target.ts';
 import { oneLine } from '../terminal-text.ts';
+import { flagsOf, itemKeys, itemsOf, withKeptWorkflow } from './batch-items.ts';
 import { parseNeeds } from './profiles.ts';
 import { comfyFolders, explainSandbox, type RunFlags } from './run.ts';
-import { prepareFromFlags, type SubmitFlags } from './submit-flags.ts';
+import { type FlaggedJob, prepareFromFlags } from './submit-flags.ts';
 
 /** Parsed flags of `batch`: those of `run`, and its own. */
 export interface BatchFlags extends RunFlags {
@@ -35,9 +35,11 @@ const maxConcurrency = 200;
 const captionLines = 6;
 
 /** Runs a batch. Answers with 0 when every item is done, else with the exit code of the first failure. */
-export async function batchCommand(workflow: string, flags: BatchFlags, context: CommandContext): Promise<number> {
+export async function batchCommand(workflow: string, flags: BatchFlags, given: CommandContext): Promise<number> {
+  const context = await withKeptWorkflow(workflow, flags, given);
   const items = await itemsOf(flags, context);
   const concurrency = wholeNumber(flags.concurrency, '--concurrency', maxConcurrency);
+  if (flags.dryRun) return (await import('./batch-dry-run.ts')).batchDryRun(workflow, items, flags, context);
   const folder = resolve(context.io.folder, flags.out);
   const { sandbox, comfyUrl } = flags;
   const target = await openTarget(
@@ -56,6 +58,7 @@ export async function batchCommand(workflow: string, flags: BatchFlags, context:
     leave.abort(new ComfyRunpodError('JOB_CANCELLED', 'Left.'));
   });
   try {
+    await using _lock = await lockBatch(folder);
     await using state = await BatchState.open(folder);
     const outcomes = await render(
       workflow,
@@ -68,42 +71,6 @@ export async function batchCommand(workflow: string, flags: BatchFlags, context:
     unsubscribe();
     await target.close();
   }
-}
-
-async function itemsOf(flags: BatchFlags, context: CommandContext): Promise<BatchItem[]> {
-  const axes = flags.grid.map(parseGridAxis);
-  const strange = axes.find(({ key }) => !isKey(key));
-  if (strange) {
-    throw new ComfyRunpodError(
-      'USAGE',
-      `--grid ${strange.key.slice(0, 60)} is neither the name of a flag nor NODE.input.`,
-    );
-  }
-  const { items } = flags;
-  if (items === undefined && axes.length === 0) {
-    throw new ComfyRunpodError('USAGE', 'A batch needs --items FILE, --grid NAME=VALUES, or both.');
-  }
-  const rows = items === undefined ? [new Map<string, readonly string[]>()] : readItems(await itemText(items, context));
-  return combineItems(rows, gridCombinations(axes));
-}
-
-async function itemText(path: string, context: CommandContext): Promise<string> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  const source = path === '-' ? context.io.stdin : createReadStream(resolve(context.io.folder, path));
-  if (source === undefined) throw new ComfyRunpodError('USAGE', 'There is nothing to read the items from.');
-  try {
-    for await (const piece of source) {
-      const bytes = Buffer.from(piece);
-      size += bytes.byteLength;
-      if (size > limits.comfyAnswerBytes) throw new ComfyRunpodError('USAGE', 'The file of items is too large.');
-      pieces.push(bytes);
-    }
-  } catch (error) {
-    if (isComfyRunpodError(error)) throw error;
-    throw new ComfyRunpodError('FILE_NOT_FOUND', 'The file of items can not be read.', { cause: error });
-  }
-  return Buffer.concat(pieces).toString('utf8');
 }
 
 function wholeNumber(text: string, name: string, max: number): number {
@@ -124,12 +91,12 @@ interface Rendering {
 
 async function render(workflow: string, batch: Rendering, context: CommandContext): Promise<ItemOutcome[]> {
   const { flags, items, concurrency, folder, target, state, signal } = batch;
-  // Everything that is wrong with the first item is wrong before anything is paid: it is prepared ahead.
-  const first = items[0];
-  const sample = first && (await prepareFromFlags(workflow, flagsOf(flags, first), target, context, signal));
+  const sample = await samplePrepared(items, (item) =>
+    prepareFromFlags(workflow, flagsOf(flags, item), target, context, signal),
+  );
   const quiet = { ...context, note: () => undefined };
-  const source = contentHash(await readFile(resolve(context.io.folder, workflow), 'base64').catch(() => workflow));
-  const budget = budgetOf(flags, target, sample && contentHash(sample.input.workflow));
+  const budget = budgetOf(flags, target, contentHash(sample.input.workflow));
+  const keyOf = await itemKeys(workflow, flags, context);
   let done = 0;
   return runBatch({
     items,
@@ -137,10 +104,10 @@ async function render(workflow: string, batch: Rendering, context: CommandContex
     state,
     concurrency,
     signal,
-    submit: sample?.options ?? {},
+    submit: sample.options,
     retryFailed: flags.retryFailed === true,
     ...(budget && { budget }),
-    keyOf: (item) => batchKey([source, [...flagsOf(flags, item).image], [...item.values], flags.metadata]),
+    keyOf,
     prepare: async (item, seeds) => {
       const { input, seeds: chosen } = await prepareFromFlags(
         workflow,
@@ -172,30 +139,31 @@ async function render(workflow: string, batch: Rendering, context: CommandContex
   });
 }
 
-/** The flags of one item: those of the command, what the item says in their place, and the seeds that an earlier call chose. */
-function flagsOf(flags: BatchFlags, { values }: BatchItem, seeds?: Readonly<Record<string, number>>): SubmitFlags {
-  const one = (key: string) => values.get(key)?.[0];
-  const list = (key: 'image' | 'mask' | 'video' | 'audio') => values.get(key) ?? flags[key] ?? [];
-  const set = [...values].filter(([key]) => key.includes('.')).map(([key, [value = '']]) => `${key}=${value}`);
-  const kept = Object.entries(seeds ?? {}).map(([key, value]) => `${key}=${value}`);
-  const prompt = one('prompt') ?? flags.prompt;
-  const negative = one('negative') ?? flags.negative;
-  const seed = kept.length > 0 ? undefined : (one('seed') ?? flags.seed);
-  const { seed: _seed, ...rest } = flags;
-  return {
-    ...rest,
-    image: list('image'),
-    mask: list('mask'),
-    video: list('video'),
-    audio: list('audio'),
-    set: [...(flags.set ?? []), ...set, ...kept],
-    ...(prompt !== undefined && { prompt }),
-    ...(negative !== undefined && { negative }),
-    ...(seed !== undefined && { seed }),
-  };
+/** Items of which one has to be in order before anything is sent. */
+const sampledItems = 10;
+
+/**
+ * What is wrong with all items is wrong before anything is paid: one is prepared ahead, the first that can be. Throws the error of the first item
+ * when none of the first ones can.
+ */
+async function samplePrepared(
+  items: readonly BatchItem[],
+  prepare: (item: BatchItem) => Promise<FlaggedJob>,
+): Promise<FlaggedJob> {
+  let first: ComfyRunpodError | undefined;
+  for (const item of items.slice(0, sampledItems)) {
+    try {
+      return await prepare(item);
+    } catch (error) {
+      first ??= toComfyRunpodError(error);
+      // Ctrl-C is no fault of an item.
+      if (first.code === 'JOB_CANCELLED') break;
+    }
+  }
+  throw first ?? new ComfyRunpodError('USAGE', 'The batch has no items.');
 }
 
-function budgetOf(flags: BatchFlags, target: Target, workflowHash: string | undefined) {
+function budgetOf(flags: BatchFlags, target: Target, workflowHash: string) {
   if (flags.maxCost === undefined) return undefined;
   const maxCost = Number(flags.maxCost);
   if (!/^\d*\.?\d+$/.test(flags.maxCost) || maxCost <= 0) {

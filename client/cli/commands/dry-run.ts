@@ -1,4 +1,4 @@
-/** `--dry-run` of run and submit: what would change in the workflow and how large the job would be. Sends nothing and needs no endpoint. */
+/** `--dry-run` of run and submit, and of each item of a batch: what would change in the workflow and how large the job would be. Sends nothing and needs no endpoint. */
 import { limits, type Workflow } from '../../../shared/index.ts';
 import { megabytes } from '../../submit/measure-body.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -16,45 +16,68 @@ interface Difference {
   readonly after: unknown;
 }
 
+/** What one job would be. */
+export interface DryJob {
+  readonly differences: readonly Difference[];
+  readonly seeds: Readonly<Record<string, number>>;
+  /** Names of the files that would travel with it. */
+  readonly files: readonly string[];
+  /** Size of the body, and the largest that its route takes. */
+  readonly bytes: number;
+  readonly limitBytes: number;
+  readonly workflow: Workflow;
+}
+
 /** Shows it on stdout. Throws what submitting would throw before it sends. */
 export async function dryRun(
   workflow: string,
   flags: SubmitFlags & Partial<Pick<RunFlags, 'comfyUrl'>>,
   context: CommandContext,
 ): Promise<number> {
+  const job = await withInterrupt(context, (signal) => dryJob(workflow, flags, context, signal));
+  context.print(`${[...dryJobLines(job, flags), 'sent      nothing (--dry-run)'].join('\n')}\n`, {
+    ok: true,
+    dryRun: true,
+    ...job,
+  });
+  return 0;
+}
+
+/** Prepares a job and sends nothing. Throws what submitting would throw before it sends. */
+export async function dryJob(
+  workflow: string,
+  flags: SubmitFlags & Partial<Pick<RunFlags, 'comfyUrl'>>,
+  context: CommandContext,
+  signal: AbortSignal,
+): Promise<DryJob> {
   const { comfyUrl } = flags;
   const kind = comfyUrl === undefined ? 'runpod' : 'direct';
   const target = { kind, ...(comfyUrl !== undefined && { comfyUrl }) } as const;
   const quiet = { ...context, note: () => undefined };
-  const { input, options, seeds, before } = await withInterrupt(context, (signal) =>
-    prepareFromFlags(workflow, flags, target, quiet, signal),
-  );
-  const differences = differencesOf(before, input.workflow as Workflow);
-  const bytes = Buffer.byteLength(JSON.stringify({ input }));
-  const limitBytes = options.route === 'runsync' ? limits.runsyncBodyBytes : limits.runBodyBytes;
+  const { input, options, seeds, before } = await prepareFromFlags(workflow, flags, target, quiet, signal);
+  return {
+    differences: differencesOf(before, input.workflow as Workflow),
+    seeds,
+    files: (input.files ?? []).map(({ name }) => name),
+    bytes: Buffer.byteLength(JSON.stringify({ input })),
+    limitBytes: options.route === 'runsync' ? limits.runsyncBodyBytes : limits.runBodyBytes,
+    workflow: input.workflow as Workflow,
+  };
+}
+
+/** The job as lines for a person. */
+export function dryJobLines({ differences, files, bytes, limitBytes }: DryJob, flags: SubmitFlags): string[] {
   const shown = (value: unknown) => oneLine(value === undefined ? 'nothing' : JSON.stringify(value), 100);
   const lines = differences.flatMap(({ node, classType, input: name, before: old, after }) => [
     `@ ${node}.${name} (${oneLine(classType, 60)})`,
     `- ${shown(old)}`,
     `+ ${shown(after)}`,
   ]);
-  const files = (input.files ?? []).map(({ name }) => name);
   lines.push(
     `files     ${files.length === 0 ? 'none' : oneLine(files.join(', '), 300)}`,
-    `size      ${megabytes(bytes)} of ${megabytes(limitBytes)} that /${options.route ?? 'run'} takes`,
-    'sent      nothing (--dry-run)',
+    `size      ${megabytes(bytes)} of ${megabytes(limitBytes)} that /${flags.runsync ? 'runsync' : 'run'} takes`,
   );
-  context.print(`${lines.join('\n')}\n`, {
-    ok: true,
-    dryRun: true,
-    differences,
-    seeds,
-    files,
-    bytes,
-    limitBytes,
-    workflow: input.workflow,
-  });
-  return 0;
+  return lines;
 }
 
 function differencesOf(before: Workflow, after: Workflow): Difference[] {

@@ -1,5 +1,5 @@
 // `batch` through the command line, against the whole chain: emulator, worker, ComfyUI stand-in.
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -178,5 +178,93 @@ describe('a batch', () => {
     ]);
     const { width, height } = await sharp(join(folder, 'made/contact-sheet.png')).metadata();
     expect([width, height].every((side) => side > 2 * 256)).toBe(true);
+  }, 60_000);
+
+  it('--dry-run shows every item and sends nothing', async () => {
+    const { folder, world, stack } = await useBatch();
+    await writeFile(join(folder, 'items.csv'), 'image\n0.png\nmissing.png\n');
+    const argv = ['batch', 'w.json', '--items', 'items.csv', '--out', 'made', '--dry-run'];
+    const outcome = await runCommandLine([...argv, '--json'], world);
+    expect(outcome.exitCode).toBe(exitCodes.input);
+    const document = JSON.parse(outcome.stdout) as object;
+    expect(document).toMatchObject({
+      ok: false,
+      dryRun: true,
+      items: [
+        { values: { image: '0.png' }, files: ['0.png'], differences: [{ node: '1', after: '0.png' }] },
+        { error: { code: 'FILE_NOT_FOUND' } },
+      ],
+    });
+    expect((await runCommandLine(argv, world)).stdout).toContain('sent      nothing (--dry-run), 2 items');
+    expect(stack.emulator.inspect.requestsSeen('run')).toEqual([]);
+    expect(await readdir(folder)).not.toContain('made');
+  }, 60_000);
+
+  it('what is changed in a flag or in a picture makes the items new, what is not leaves them done', async () => {
+    const { folder, world, rendered } = await useBatch();
+    const argv = ['batch', 'w.json', '0.png', '--grid', '2.label=x,y', '--out', 'made'];
+    const states = async (...more: string[]) => {
+      const { stdout } = await runCommandLine([...argv, ...more, '--json'], world);
+      return (JSON.parse(stdout) as { items: { state: string }[] }).items.map(({ state }) => state);
+    };
+    expect(await states('--set', '3.filename_prefix=one')).toEqual(['done', 'done']);
+    expect(await states('--set', '3.filename_prefix=two')).toEqual(['done', 'done']);
+    expect(await states('--set', '3.filename_prefix=two')).toEqual(['skipped', 'skipped']);
+    await writeFile(join(folder, '0.png'), await readFile(join(folder, '1.png')));
+    expect(await states('--set', '3.filename_prefix=two')).toEqual(['done', 'done']);
+    expect(rendered()).toBe(6);
+  }, 60_000);
+
+  it('a second command on the folder of one that runs is refused; the lock of one that was killed is not', async () => {
+    const { folder, world, rendered } = await useBatch();
+    const argv = ['batch', 'w.json', '0.png', '--grid', '2.label=x,y', '--out', 'made'];
+    await mkdir(join(folder, 'made'));
+    // No process has such a number.
+    await writeFile(join(folder, 'made/batch.lock'), '999999999 left\n');
+    const first = startCommand(argv, world);
+    await until(() => rendered() > 0);
+    const second = await runCommandLine(argv, world);
+    expect([second.exitCode, second.stderr]).toEqual([exitCodes.usage, expect.stringContaining('works on this batch')]);
+    expect(await first.exitCode).toBe(0);
+    expect(rendered()).toBe(2);
+    expect(await readdir(join(folder, 'made'))).not.toContain('batch.lock');
+  }, 60_000);
+
+  it('a job whose end was not waited for is followed by the same command, not paid for again', async () => {
+    const { folder, world, rendered } = await useBatch();
+    const slow = structuredClone(workflow);
+    slow['2'].inputs.step_ms = 3_000;
+    await writeFile(join(folder, 'w.json'), JSON.stringify(slow));
+    const argv = ['batch', 'w.json', '0.png', '--grid', '2.label=x', '--out', 'made', '--json'];
+    const impatient = { ...world, environment: { ...world.environment, RUNPOD_MAX_POLL_DURATION: '1' } };
+    const left = await runCommandLine(argv, impatient);
+    expect([left.exitCode, JSON.parse(left.stdout)]).toMatchObject([
+      exitCodes.timeout,
+      { items: [{ state: 'failed', jobId: expect.any(String), error: { code: 'WAIT_TIMEOUT' } }] },
+    ]);
+    expect(await runCommandLine(argv, world)).toMatchObject({ exitCode: 0 });
+    expect(rendered()).toBe(1);
+  }, 60_000);
+
+  it('items that a wrong key kept from being sent go on with the right one', async () => {
+    const { world, rendered } = await useBatch();
+    const argv = ['batch', 'w.json', '0.png', '--grid', '2.label=x,y', '--out', 'made'];
+    const wrong = { ...world, environment: { ...world.environment, RUNPOD_API_KEY: 'wrong' } };
+    expect(await runCommandLine(argv, wrong)).toMatchObject({ exitCode: exitCodes.access });
+    expect(await runCommandLine(argv, world)).toMatchObject({ exitCode: 0 });
+    expect(rendered()).toBe(2);
+  }, 60_000);
+
+  it('a first item that is wrong stops no other, and a workflow from standard input serves all', async () => {
+    const { folder, world, rendered } = await useBatch();
+    await writeFile(join(folder, 'items.csv'), 'image\nmissing.png\n1.png\n2.png\n');
+    const stdin = (async function* () {
+      yield JSON.stringify(workflow);
+    })();
+    const argv = ['batch', '-', '--items', 'items.csv', '--out', 'made'];
+    const outcome = await runCommandLine(argv, { ...world, stdin });
+    expect(outcome.exitCode).toBe(exitCodes.input);
+    expect(outcome.stderr).toContain('2 done, 1 failed, 0 not started');
+    expect(rendered()).toBe(2);
   }, 60_000);
 });
