@@ -13,6 +13,12 @@ export interface PresentFlags {
   readonly open?: boolean;
 }
 
+/** As much of a saved file as is needed to show it. */
+interface ShownFile {
+  readonly path: string;
+  readonly artifact: Pick<SavedFile['artifact'], 'kind' | 'size'>;
+}
+
 /** More pictures than this would scroll the first ones away. */
 const drawnAtMost = 8;
 /** Larger files take longer to scale than a person wants to wait for a thumbnail. */
@@ -20,7 +26,7 @@ const drawnBytes = 64 * 1024 ** 2;
 
 /** Draws and opens what `flags` and the terminal say. Pictures go to stderr: stdout stays paths. */
 export async function presentFiles(
-  files: readonly SavedFile[],
+  files: readonly ShownFile[],
   flags: PresentFlags,
   context: CommandContext,
 ): Promise<void> {

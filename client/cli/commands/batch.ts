@@ -11,6 +11,7 @@ import { contentHash } from '../../ledger/content-hash.ts';
 import { namedByItem } from '../../saving/named-by-item.ts';
 import { isFetchable, saveArtifacts } from '../../saving/save-artifacts.ts';
 import type { CommandContext } from '../command-context.ts';
+import { presentFiles } from '../present-files.ts';
 import { errorDocument, errorText } from '../render/error-text.ts';
 import { shownPath } from '../render/result-text.ts';
 import { openTarget, type Target } from '../target.ts';
@@ -233,9 +234,12 @@ async function drawSheet(
   });
   const path = join(folder, 'contact-sheet.png');
   const temporary = `${path}.${process.pid}.part`;
-  await writeFile(temporary, await contactSheet(cells), { mode: 0o600 });
+  const sheet = await contactSheet(cells);
+  await writeFile(temporary, sheet, { mode: 0o600 });
   await rename(temporary, path);
   context.note(`sheet     ${shownPath(path, context.io.folder)}`);
+  // The sheet stands for all of them: hundreds of windows help nobody.
+  await presentFiles([{ path, artifact: { kind: 'image', size: sheet.byteLength } }], flags, context);
 }
 
 function report(outcomes: readonly ItemOutcome[], left: boolean, context: CommandContext): number {

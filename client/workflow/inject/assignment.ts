@@ -11,9 +11,12 @@ export interface Assignment {
   readonly value: string;
 }
 
-/** Splits `KSampler.steps=30`. Throws `USAGE`. */
-export function parseAssignment(text: string): Assignment {
-  const at = text.indexOf('=');
+/**
+ * Splits `KSampler.steps=30` at the first `=`; with a workflow, at the first one before which stands a node that it has: titles may hold `=`. Throws
+ * `USAGE`.
+ */
+export function parseAssignment(text: string, workflow: Workflow = {}): Assignment {
+  const at = splitAt(text, workflow);
   const target = text.slice(0, Math.max(0, at)).trim();
   if (!/^.+\..+$/.test(target)) {
     throw new ComfyRunpodError('USAGE', 'A --set is not NODE.input=value.', {
@@ -21,6 +24,16 @@ export function parseAssignment(text: string): Assignment {
     });
   }
   return { target, value: text.slice(at + 1) };
+}
+
+function splitAt(text: string, workflow: Workflow): number {
+  for (let at = text.indexOf('='); at !== -1; at = text.indexOf('=', at + 1)) {
+    const target = text.slice(0, at).trim();
+    for (let dot = target.lastIndexOf('.'); dot > 0; dot = target.lastIndexOf('.', dot - 1)) {
+      if (matchingNodes(workflow, target.slice(0, dot)).length > 0) return at;
+    }
+  }
+  return text.indexOf('=');
 }
 
 function missing(message: string, nextStep: string): ComfyRunpodError {
@@ -117,7 +130,7 @@ export function valueFor(workflow: Workflow, spot: Spot, text: string, objectInf
     throw wrong(
       spot,
       `is filled by node ${current[0]}`,
-      `Set the value there, for example --set ${current[0]}.value=...`,
+      `Set the value there: \`comfy-runpod inspect\` lists what node ${current[0]} takes.`,
     );
   }
   const declared = node && objectInfo && findClass(objectInfo, node.class_type)?.inputsByName.get(name);

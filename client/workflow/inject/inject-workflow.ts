@@ -75,7 +75,7 @@ export function injectWorkflow(
   }
   if (request.seed === 'random' && Object.keys(seeds).length === 0) notes.push('The workflow has no seed to choose.');
   for (const text of request.set ?? []) {
-    const { target, value } = parseAssignment(text);
+    const { target, value } = parseAssignment(text, workflow);
     const spot = resolveTarget(workflow, target, objectInfo);
     const typed = valueFor(workflow, spot, value, objectInfo);
     const [input = ''] = spot.inputs;

@@ -161,7 +161,11 @@ describe('a batch', () => {
   it('a grid renders every combination, and the sheet has a picture for each', async () => {
     const { folder, world, rendered } = await useBatch();
     const grid = ['--grid', '3.filename_prefix=a,b', '--grid', 'SandboxSleep.label=x,y,z'];
-    const outcome = await runCommandLine(['batch', 'w.json', '0.png', ...grid, '--out', 'made', '--json'], world);
+    const opened: string[] = [];
+    const openFile = async (path: string) => void opened.push(path);
+    const argv = ['batch', 'w.json', '0.png', ...grid, '--out', 'made', '--json', '--open'];
+    const outcome = await runCommandLine(argv, { ...world, openFile });
+    expect(opened).toEqual([join(folder, 'made/contact-sheet.png')]);
     expect(outcome.exitCode).toBe(0);
     const { items } = JSON.parse(outcome.stdout) as {
       items: { values: Record<string, string>; files: { path: string }[] }[];

@@ -266,6 +266,12 @@ describe('--set', () => {
     );
   });
 
+  it('a title may hold an equals sign, and so may a value', () => {
+    const titled = plain({ '6': encode('a cat', 'weight=1.5 (main)') });
+    expect(set('weight=1.5 (main).text=a=b.c=d', titled)['6']?.inputs['text']).toBe('a=b.c=d');
+    expect(set('6.text=x.y=z', titled)['6']?.inputs['text']).toBe('x.y=z');
+  });
+
   it.for([
     ['3.steps=many', 'whole number'],
     ['3.steps=2.5', 'whole number'],
