@@ -248,7 +248,12 @@ async function resumeOne(
     });
     record.saved(files);
     const paths = files.map(({ path }) => path);
-    return { row, state: 'saved', files: paths, text: `${name}: saved ${paths.length} files` };
+    return {
+      row,
+      state: 'saved',
+      files: paths,
+      text: `${name}: saved ${paths.length} ${paths.length === 1 ? 'file' : 'files'}`,
+    };
   } catch (error) {
     const failure = toComfyRunpodError(error);
     if (signal.aborted) return still('left as it is');
